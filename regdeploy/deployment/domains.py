@@ -1,0 +1,120 @@
+"""Domain names as the user writes them, turned into the A-labels that certificates and Docker references carry."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from regdeploy.errors import UsageError
+
+#: Names under these never get a certificate from a public CA (RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476,
+#: ICANN's reservation of .internal, and the private names that SSAC 062 lists as in wide use).
+PRIVATE_SUFFIXES = frozenset(
+    "alt corp example home home.arpa internal intranet invalid lan local localdomain localhost mail onion private test"
+    .split()
+)
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def parse_domain(text: str, where: str) -> str:
+    """The A-label form of one domain name, lower case, without a trailing dot.
+
+    Takes IDN in any script (IDNA 2008 with UTS 46 mapping), a leading ``*.``, and IPv4 or IPv6 literals (normalized).
+    Raises UsageError that says which part is wrong.
+    """
+    name = text.strip()
+    if not name:
+        raise UsageError(where, "is empty", "give the name clients will use, such as registry.example.com")
+    if "://" in name:
+        rest = name.split("://", 1)[1].split("/")[0]
+        raise UsageError(where, f"{name!r} has a scheme", f"write {rest!r}: HTTPS is implied")
+    address = _ip(name)
+    if address:
+        return address
+    if "/" in name:
+        raise UsageError(where, f"{name!r} has a path", f"write {name.split('/')[0]!r}: repositories are named at push")
+    if ":" in name:
+        host, _, port = name.partition(":")
+        raise UsageError(where, f"{name!r} has a port", f"write --domain {host} --port {port or 'N'}")
+    name = name.removesuffix(".")
+    star = "*." if name.startswith("*.") else ""
+    ascii_name = _to_ascii(name.removeprefix(star), where, text)
+    for label in ascii_name.split("."):
+        if not _LABEL.fullmatch(label):
+            raise UsageError(where, f"{text!r} {_label_problem(label)}", "a name looks like registry.example.com")
+    if len(star + ascii_name) > 253:  # noqa: PLR2004 - RFC 1035 section 2.3.4, less the length octets
+        raise UsageError(where, f"{text[:40]!r}… is longer than 253 characters", "use a shorter name")
+    return star + ascii_name
+
+
+def _to_ascii(name: str, where: str, text: str) -> str:
+    if name.isascii():
+        return name.lower()
+    import idna  # noqa: PLC0415 - its tables load only for names that need them
+
+    try:
+        return idna.encode(name, uts46=True).decode()
+    except idna.IDNAError as error:
+        raise UsageError(where, f"{text!r} is not a valid internationalized name: {error}") from error
+
+
+def _label_problem(label: str) -> str:
+    if not label:
+        return "has an empty label (two dots in a row, or a leading dot)"
+    if len(label) > 63:  # noqa: PLR2004 - RFC 1035 section 2.3.4
+        return f"has a label of {len(label)} characters; 63 is the most"
+    if label.startswith("-") or label.endswith("-"):
+        return f"has the label {label!r}, which begins or ends with a hyphen"
+    bad = sorted(set(re.sub(r"[a-z0-9-]", "", label)))
+    return f"has {' '.join(map(repr, bad))}, which a host name cannot have"
+
+
+def _ip(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        return ""
+
+
+def is_ip(name: str) -> bool:
+    """Whether ``name`` is an IP address and not a domain name."""
+    return bool(_ip(name))
+
+
+def why_not_public(name: str) -> str:
+    """Why no public CA issues for ``name``; empty when one may."""
+    bare = name.removeprefix("*.")
+    if is_ip(bare):
+        return "" if ipaddress.ip_address(bare).is_global else "is a private address"
+    labels = bare.split(".")
+    if len(labels) == 1:
+        return "is a single label"
+    for size in (1, 2):
+        suffix = ".".join(labels[-size:])
+        if suffix in PRIVATE_SUFFIXES:
+            return f"ends in .{suffix}, which is not a public domain"
+    return ""
+
+
+def shown(name: str) -> str:
+    """``name`` for a person: an IDN both ways (``名字.example (xn--…)``), anything else as it is."""
+    if "xn--" not in name:
+        return name
+    import idna  # noqa: PLC0415 - its tables load only for names that need them
+
+    try:
+        return f"{idna.decode(name.removeprefix('*.'))} ({name})"
+    except idna.IDNAError:
+        return name
+
+
+def reference_host(name: str, port: int, default_port: int = 443) -> str:
+    """How ``name`` stands at the front of an image reference.
+
+    Docker takes a first part without a dot, without a port and other than ``localhost`` for a Docker Hub user
+    (distribution/reference, ``splitDockerDomain``), so a single label always carries its port.
+    """
+    host = f"[{name}]" if ":" in name else name
+    plain = "." in name or ":" in name or name == "localhost"
+    return host if port == default_port and plain else f"{host}:{port}"

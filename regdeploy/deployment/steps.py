@@ -1,0 +1,156 @@
+"""The steps a plan is made of: one frozen class each, every one with its cause in words the user reads.
+
+``interrupts`` marks a step during which clients are refused; ``destroys`` one after which something is gone. A new
+step is a class here, a line in ``plan`` that asks for it, and a case in ``apply`` that does it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What every step has."""
+
+    why: str
+    interrupts: bool = False
+    destroys: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeFolders(Step):
+    """Make the folders of the layout that are missing."""
+
+    folders: tuple[tuple[Path, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeSecret(Step):
+    """Make the registry's upload-state secret."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteConfig(Step):
+    """Write the registry's config.yml."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetPassword(Step):
+    """Give ``user`` a password: the one that was given, or a random one that is shown once."""
+
+    user: str
+    generated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchImage(Step):
+    """Have the image on the engine: from ``archive``, or pulled."""
+
+    reference: str
+    archive: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssueCertificate(Step):
+    """Obtain a certificate from the spec's source and store it as a new version; nothing serves it yet."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallCertificate(Step):
+    """Make a stored version current; ``version`` is None for the one issued just before."""
+
+    version: int | None
+    domain: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopWorkload(Step):
+    """Stop the running container because it holds a port that a step needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareWorkload(Step):
+    """Create the new container beside the old one; nothing is stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivateWorkload(Step):
+    """Stop the old container, put the new one in its place and start it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartWorkload(Step):
+    """Start the container that is there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestartWorkload(Step):
+    """Restart the container: a registry reads its certificate only at start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyServing(Step):
+    """Ask the endpoint for the certificate and for /v2/; if they are wrong, the one before comes back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettleWorkload(Step):
+    """Remove the container that was replaced, or keep it, stopped, under ``keep_as``."""
+
+    keep_as: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveCandidate(Step):
+    """Remove a prepared container that is not wanted any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveSpec(Step):
+    """Write the spec to regdeploy.toml."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together(Step):
+    """Lanes of steps done at the same time; all must succeed."""
+
+    lanes: tuple[tuple[Step, ...], ...]
+
+
+#: What a step is called in ``--json`` and in history, and what it does, for a person.
+WORDS: dict[type[Step], tuple[str, str]] = {
+    MakeFolders: ("make-folders", "make folders"),
+    MakeSecret: ("make-secret", "make the upload secret"),
+    WriteConfig: ("write-config", "write config.yml"),
+    SetPassword: ("set-password", "set a password"),
+    FetchImage: ("fetch-image", "fetch the image"),
+    IssueCertificate: ("issue-certificate", "obtain a certificate"),
+    InstallCertificate: ("install-certificate", "make the certificate current"),
+    StopWorkload: ("stop-workload", "stop the container"),
+    PrepareWorkload: ("prepare-workload", "create the container"),
+    ActivateWorkload: ("activate-workload", "start it in its place"),
+    StartWorkload: ("start-workload", "start the container"),
+    RestartWorkload: ("restart-workload", "restart the container"),
+    VerifyServing: ("verify-serving", "verify what is served"),
+    SettleWorkload: ("settle-workload", "clear away the old container"),
+    RemoveCandidate: ("remove-candidate", "remove a prepared container"),
+    SaveSpec: ("save-spec", "save regdeploy.toml"),
+}
+
+
+def flat(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The steps one after the other, lanes opened."""
+    flattened: list[Step] = []
+    for step in steps:
+        if isinstance(step, Together):
+            for lane in step.lanes:
+                flattened.extend(flat(lane))
+        else:
+            flattened.append(step)
+    return tuple(flattened)
