@@ -1,0 +1,186 @@
+"""What runs and what should run, as values: no engine, no network, nothing heavy.
+
+A :class:`Workload` is what the engine is asked for; :class:`ContainerFacts` and its siblings are what the engine
+said. All are frozen; environments are left out of ``repr`` because they may hold secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+LABEL_DEPLOYMENT = "io.regdeploy.deployment"
+"""The deployment's name. A container without this label was made by somebody else and is not ours to remove."""
+LABEL_VERSION = "io.regdeploy.version"
+LABEL_SPEC = "io.regdeploy.spec"
+LABEL_FILES = "io.regdeploy.files"
+
+ContainerState = Literal["created", "running", "restarting", "exited", "paused", "dead"]
+Health = Literal["healthy", "unhealthy", "starting", "none"]
+MountKind = Literal["bind", "volume", "tmpfs"]
+
+
+def candidate_name(name: str) -> str:
+    """Name of the container that is to replace NAME."""
+    return f"{name}-next"
+
+
+def previous_name(name: str) -> str:
+    """Name of the container that NAME has replaced, kept until NAME is proved."""
+    return f"{name}-previous"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Something of the host (``source``: absolute path or volume name) at ``target`` in the container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    kind: MountKind = "bind"
+
+
+@dataclass(frozen=True)
+class Publish:
+    """TCP ``host_ip:host_port`` of the host leads to ``container_port``; an empty ``host_ip`` is every address."""
+
+    host_ip: str
+    host_port: int
+    container_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """One container as it should be.
+
+    Always, and so not in here: every capability dropped but ``cap_add``, a read-only root file system, no new
+    privileges, restart ``unless-stopped``, logs of kind json-file.
+    """
+
+    name: str
+    image: str
+    """The reference as the user wrote it; what is started is ``image_id``."""
+    image_id: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mounts: tuple[Mount, ...] = ()
+    publishes: tuple[Publish, ...] = ()
+    command: tuple[str, ...] | None = None
+    """None leaves the image's own command."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tmpfs: tuple[str, ...] = ("/tmp",)  # noqa: S108 - a path inside the container, whose root is read-only
+    cap_add: tuple[str, ...] = ("NET_BIND_SERVICE",)
+    stop_timeout: int = 40
+    """Seconds between SIGTERM and SIGKILL."""
+    pids_limit: int = 4096
+    log_max_size: str = "10m"
+    log_max_files: int = 3
+    selinux_relabel: bool = False
+    """Give bind mounts the shared SELinux label (``:z``)."""
+    host_userns: bool = False
+    """Leave the engine's user-namespace remapping for this container."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerFacts:
+    """One container as the engine describes it. Times are aware UTC."""
+
+    id: str
+    name: str
+    state: ContainerState
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    """None unless it has run and ended."""
+    health: Health = "none"
+    error: str = ""
+    """The engine's words on why it could not be started."""
+    image: str = ""
+    """The reference it was created from."""
+    image_id: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The image's own variables included."""
+    mounts: tuple[Mount, ...] = ()
+    publishes: tuple[Publish, ...] = ()
+    """TCP ports only."""
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cap_drop: tuple[str, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    read_only: bool = False
+    no_new_privileges: bool = False
+    pids_limit: int | None = None
+    restart_policy: str = ""
+    stop_timeout: int | None = None
+    log_options: Mapping[str, str] = field(default_factory=dict)
+    network_mode: str = ""
+    userns_mode: str = ""
+
+    @property
+    def deployment(self) -> str:
+        """Name of the deployment that made it, or empty: somebody else did."""
+        return self.labels.get(LABEL_DEPLOYMENT, "")
+
+    @property
+    def running(self) -> bool:
+        """Whether it serves, or may at any moment: running or between two restarts."""
+        return self.state in ("running", "restarting", "paused")
+
+
+@dataclass(frozen=True)
+class ObservedWorkload:
+    """What there is of workload NAME: the containers NAME, NAME-next and NAME-previous."""
+
+    current: ContainerFacts | None = None
+    candidate: ContainerFacts | None = None
+    previous: ContainerFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """One image that the engine has."""
+
+    id: str
+    tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    architecture: str = ""
+    os: str = ""
+    size: int = 0
+    """Bytes on disk, layers shared with other images included."""
+    created: str = ""
+    """RFC 3339, as the image says."""
+    version: str = ""
+    """The label ``org.opencontainers.image.version``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFacts:
+    """The engine itself."""
+
+    version: str
+    api_version: str
+    """The newest that the engine speaks."""
+    os: str
+    architecture: str
+    url: str
+    remote: bool
+    """Whether its host is (or may be) another one than ours: then host paths and ports are not ours to look at."""
+    rootless: bool
+    userns_remap: bool
+    selinux: bool
+    data_root: str
+    runtime_name: Literal["docker", "podman"] = "docker"
+
+
+@dataclass(frozen=True)
+class PullProgress:
+    """How far a pull or load is. ``total_bytes`` grows while layers are discovered; 0 is not known yet."""
+
+    done_bytes: int
+    total_bytes: int
+    note: str = ""

@@ -1,0 +1,114 @@
+"""What regdeploy asks of a container engine: workloads, not single Docker verbs.
+
+Implemented by :class:`regdeploy.engine.docker_engine.DockerEngine` and, in memory, by ``tests.fakes.engine``; one
+contract suite runs against both.
+
+A workload NAME lives in up to three containers: NAME (current), NAME-next (candidate), NAME-previous. Whatever is
+killed between two writes, calling the same method again goes on from there; no container is removed before the one
+that replaces it has been started; volumes are never removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from regdeploy.engine.model import ContainerFacts, EngineFacts, ImageFacts, ObservedWorkload, PullProgress, Workload
+
+Report = Callable[[PullProgress], None]
+
+
+class Engine(Protocol):
+    """A container engine. Every method raises :class:`regdeploy.errors.EngineError` in the engine's own words."""
+
+    def facts(self) -> EngineFacts:
+        """Describe the engine; this is also the connection check.
+
+        Raises EngineError with code ``engine.absent``, ``engine.permission`` or ``engine.too-old`` (before 20.10).
+        """
+        ...
+
+    def image(self, reference: str) -> ImageFacts | None:
+        """Return the local image of that name, digest or id, or None."""
+        ...
+
+    def pull(self, reference: str, report: Report) -> ImageFacts:
+        """Fetch an image (tag ``latest`` unless one is given) with the Docker config file's credentials.
+
+        Raises ImageError with code ``image.not-found``, ``image.login`` or ``image.network``.
+        """
+        ...
+
+    def load(self, archive: Path, report: Report) -> ImageFacts:
+        """Load the one image of an archive: docker-save tar, OCI layout as a tar or as a folder.
+
+        Raises ImageError with code ``image.archive`` where it is none of these or holds several images.
+        """
+        ...
+
+    def observe(self, name: str) -> ObservedWorkload:
+        """Return the containers NAME, NAME-next and NAME-previous."""
+        ...
+
+    def prepare(self, workload: Workload) -> None:
+        """Create the candidate NAME-next, stopped; service is not touched.
+
+        A stale candidate that differs is removed first; one that is the same is kept. Idempotent.
+        Raises EngineError where NAME-next was made by somebody else.
+        """
+        ...
+
+    def activate(self, name: str, stop_timeout: int) -> None:
+        """Put the candidate in place of the current container and start it.
+
+        The current one is stopped if it runs (``stop_timeout`` seconds to drain), then NAME → NAME-previous,
+        NAME-next → NAME, start. Resumes from any half-way state. Returns when the engine has started it, not when
+        it serves. Raises EngineError with code ``engine.port`` where another process has its port; what was renamed
+        stays so, and ``restore`` undoes it.
+        """
+        ...
+
+    def restore(self, name: str) -> tuple[str, ...]:
+        """Undo ``activate``: put NAME-previous back, start it, then remove the failed one.
+
+        Returns the last 20 log lines of the failed one. A candidate is removed too. Without a NAME-previous the
+        current container is removed only where this very object has activated it (a first deployment that failed);
+        any other stays and is started, so that calling again after a crash never removes what was put back.
+        """
+        ...
+
+    def settle(self, name: str, keep_as: str | None = None) -> None:
+        """Say that the current container is proved: NAME-previous is removed, or renamed and left stopped.
+
+        Raises EngineError where NAME-previous was made by somebody else and no ``keep_as`` is given.
+        """
+        ...
+
+    def start(self, name: str) -> None:
+        """Start the container NAME; one that runs is fine. Raises EngineError code ``engine.port`` as above."""
+        ...
+
+    def restart(self, name: str, stop_timeout: int) -> None:
+        """Stop (``stop_timeout`` seconds to drain) and start the container NAME."""
+        ...
+
+    def stop(self, name: str, stop_timeout: int) -> None:
+        """Stop the container NAME; absent or stopped is fine."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove the container NAME, running or not, but none of its volumes; absent is fine."""
+        ...
+
+    def logs(self, name: str, tail: int, *, follow: bool) -> Iterator[str]:
+        """Yield the last ``tail`` lines, without line ends; with ``follow`` what comes until the container ends."""
+        ...
+
+    def publishers(self, port: int) -> tuple[tuple[str, str], ...]:
+        """Return (container name, host ip) for each running container that publishes that TCP port of the host."""
+        ...
+
+    def containers(self) -> tuple[ContainerFacts, ...]:
+        """Return every container, running or not, by whomever it was made."""
+        ...
