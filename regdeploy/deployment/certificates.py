@@ -1,0 +1,92 @@
+"""The certificate's part of the plan: which stored version fits the spec, and whether another one is needed. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from regdeploy.deployment.observed import Observed
+from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.steps import InstallCertificate, IssueCertificate, Step
+from regdeploy.tls.renewal import is_due, renew_after
+from regdeploy.tls.store import StoredVersion
+
+
+@dataclass(frozen=True)
+class CertificatePlan:
+    """What is to be done for the certificate.
+
+    ``fingerprint`` is the leaf that should be served if nothing changes; ``needs_port`` is the host port that the
+    challenge needs, 0 for none.
+    """
+
+    issue: tuple[Step, ...] = ()
+    install: tuple[Step, ...] = ()
+    fingerprint: str = ""
+    needs_port: int = 0
+
+    @property
+    def changes(self) -> bool:
+        """Whether another certificate will be current afterwards."""
+        return bool(self.install)
+
+
+def plan_certificate(spec: Spec, observed: Observed, now: datetime) -> CertificatePlan:
+    """Decide from the stored versions, newest first; a version issued and never installed counts as issued."""
+    if spec.tls is Tls.OFF:
+        return CertificatePlan()
+    facts = observed.certificates
+    fitting = [version for version in facts.versions if not why_unfit(version, spec, observed, now)]
+    newest = max(fitting, key=lambda version: version.number, default=None)
+    why = _why_issue(spec, observed, newest, now)
+    if why or newest is None:
+        issue = IssueCertificate(names=spec.domains, why=why)
+        install = InstallCertificate(version=None, domain=spec.domain, why="pair and chain change together")
+        port = spec.http_01_port if spec.tls is Tls.ACME else 0
+        return CertificatePlan(issue=(issue,), install=(install,), needs_port=port)
+    if facts.current == newest.number and linked(observed, spec):
+        return CertificatePlan(fingerprint=newest.leaf.fingerprint_sha256)
+    reason = "it was issued and is not in place" if facts.current != newest.number else "its links are missing"
+    install = InstallCertificate(version=newest.number, domain=spec.domain, why=reason)
+    return CertificatePlan(install=(install,), fingerprint=newest.leaf.fingerprint_sha256)
+
+
+def linked(observed: Observed, spec: Spec) -> bool:
+    """Whether the names that the container is told lead to the current version."""
+    links = observed.certificates.links
+    return (
+        links.get(f"{spec.domain}.crt") == "current/fullchain.pem"
+        and links.get(f"{spec.domain}.key") == "current/privkey.pem"
+    )
+
+
+def why_unfit(version: StoredVersion, spec: Spec, observed: Observed, now: datetime) -> str:
+    """Why ``version`` cannot serve ``spec``; empty when it can."""
+    if version.problem:
+        return version.problem
+    if not version.key_matches:
+        return "its key does not match"
+    if version.source != spec.tls.value:
+        return f"it came from {version.source}, and --tls is {spec.tls.value}"
+    if version.leaf.not_after <= now:
+        return f"it expired on {version.leaf.not_after:%Y-%m-%d}"
+    if spec.tls is Tls.FILES:
+        wanted = observed.pair.leaf.fingerprint_sha256 if observed.pair else ""
+        return "" if not wanted or version.leaf.fingerprint_sha256 == wanted else "the files changed"
+    if set(version.names) != set(spec.domains):
+        return f"it is for {', '.join(version.names)}"
+    if spec.tls is Tls.ACME and version.directory != spec.acme_directory:
+        return f"it came from {version.directory}"
+    return ""
+
+
+def _why_issue(spec: Spec, observed: Observed, newest: StoredVersion | None, now: datetime) -> str:
+    if newest is None:
+        facts = observed.certificates
+        latest = max(facts.versions, key=lambda version: version.number, default=None)
+        if latest is None:
+            return f"there is none for {', '.join(spec.domains)}"
+        return why_unfit(latest, spec, observed, now)
+    if spec.tls is not Tls.FILES and is_due(newest.leaf, now):
+        return f"renewal is due since {renew_after(newest.leaf):%Y-%m-%d}, it ends {newest.leaf.not_after:%Y-%m-%d}"
+    return ""

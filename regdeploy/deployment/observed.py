@@ -1,0 +1,73 @@
+"""What is there now, as values. Gathered by ``observe``; read by ``plan``, ``checks`` and ``status``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
+from regdeploy.host.disk import DiskFacts
+from regdeploy.host.folders import FolderFacts
+from regdeploy.host.names import CaaFacts, Resolution
+from regdeploy.host.ports import PortHolder
+from regdeploy.registry.api import EndpointFacts
+from regdeploy.secret import Secret
+from regdeploy.tls.acme.settings import DirectoryFacts
+from regdeploy.tls.certificate import Bundle
+from regdeploy.tls.store import StoreFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """The deployment as it is found.
+
+    ``served`` is what the endpoint answered, None when no container runs; ``pair`` is the user's own certificate and
+    key, already checked, with ``--tls files``; ``users`` are those of htpasswd; ``password_given`` says that a password
+    came with the command and is not yet ``spec.user``'s; ``saved`` is what regdeploy.toml holds, None without one.
+    """
+
+    engine: EngineFacts
+    image: ImageFacts | None
+    workload: ObservedWorkload
+    folders: Mapping[Path, FolderFacts]
+    http_secret: Secret | None
+    users: tuple[str, ...]
+    users_problem: str
+    password_given: bool
+    first_password: bool
+    config_text: str
+    certificates: StoreFacts
+    pair: Bundle | None
+    served: EndpointFacts | None
+    saved: Mapping[str, object] | None
+
+    @property
+    def served_fingerprint(self) -> str:
+        """SHA-256 of the leaf that the endpoint really serves, lower hex; empty without TLS."""
+        leaf = self.served.leaf_der if self.served else None
+        return hashlib.sha256(leaf).hexdigest() if leaf else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFacts:
+    """What the checks need to know of the host beyond :class:`Observed`.
+
+    ``holders`` has the ports that are needed and held; ``publishers`` the containers that publish them;
+    ``resolutions`` is by name; ``directory`` is the CA's or the reason why it was not had; ``clock_offset`` is in
+    seconds, this host's clock less the CA's.
+    """
+
+    uid: int
+    disk: DiskFacts
+    holders: Mapping[int, PortHolder]
+    publishers: Mapping[int, tuple[str, ...]]
+    unprivileged_port_start: int
+    resolutions: Mapping[str, Resolution]
+    own_addresses: frozenset[str]
+    directory: DirectoryFacts | None
+    directory_problem: str
+    caa: Mapping[str, CaaFacts]
+    clock_offset: float | None
+    selinux_enforcing: bool

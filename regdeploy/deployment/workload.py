@@ -1,0 +1,192 @@
+"""The registry's container: what it should be, and how what is there differs from it. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import regdeploy
+from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.engine.model import (
+    LABEL_DEPLOYMENT,
+    LABEL_FILES,
+    LABEL_SPEC,
+    LABEL_VERSION,
+    ContainerFacts,
+    EngineFacts,
+    ImageFacts,
+    Mount,
+    Publish,
+    Workload,
+)
+from regdeploy.registry.environment import environment
+from regdeploy.registry.images import config_folder, generation_of
+from regdeploy.secret import Secret
+
+#: The registry drains for 30 s (config.yml); the engine must not kill it before.
+STOP_TIMEOUT = 40
+PIDS_LIMIT = 1024
+LOG_MAX_SIZE = "10m"
+LOG_MAX_FILES = 5
+
+
+def desired_workload(
+    spec: Spec, image: ImageFacts, engine: EngineFacts, http_secret: Secret, config_text: str
+) -> Workload:
+    """The container that carries out ``spec`` with ``image`` on ``engine`` (DESIGN: the container).
+
+    The certificate is not part of it: the container is created while the order is under way, and whether the right
+    leaf is served is asked of the endpoint. Raises ImageError when ``image`` is no registry.
+    """
+    layout = Layout(spec.root)
+    generation = generation_of(image.entrypoint, image.command)
+    tls_domain = None if spec.tls is Tls.OFF else spec.domain
+    inside = 5000 if tls_domain is None else 443
+    mounts = [
+        Mount(source=str(layout.data), target="/var/lib/registry"),
+        Mount(source=str(layout.config), target=config_folder(generation), read_only=True),
+    ]
+    if tls_domain is not None:
+        mounts.append(Mount(source=str(layout.certs), target="/certs", read_only=True))
+    if spec.auth:
+        mounts.append(Mount(source=str(layout.auth), target="/auth", read_only=True))
+    variables = environment(
+        generation=generation, tls_domain=tls_domain, port=inside, login=spec.auth, http_secret=http_secret
+    )
+    return Workload(
+        name=spec.name,
+        image=spec.image,
+        image_id=image.id,
+        environment=variables,
+        mounts=tuple(mounts),
+        publishes=(Publish(host_ip=spec.bind, host_port=spec.port, container_port=inside),),
+        command=None,
+        labels={
+            LABEL_DEPLOYMENT: spec.name,
+            LABEL_VERSION: regdeploy.__version__,
+            LABEL_SPEC: _spec_hash(spec),
+            LABEL_FILES: _hash(config_text),
+        },
+        tmpfs=("/tmp",),  # noqa: S108 - inside the container, whose root file system is read-only
+        cap_add=("NET_BIND_SERVICE",),
+        stop_timeout=STOP_TIMEOUT,
+        pids_limit=PIDS_LIMIT,
+        log_max_size=LOG_MAX_SIZE,
+        log_max_files=LOG_MAX_FILES,
+        selinux_relabel=spec.selinux_relabel,
+        host_userns=engine.userns_remap,
+    )
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _spec_hash(spec: Spec) -> str:
+    return _hash(repr(spec))
+
+
+def is_ours(container: ContainerFacts, name: str) -> bool:
+    """Whether regdeploy made ``container`` for the deployment ``name``."""
+    return container.labels.get(LABEL_DEPLOYMENT) == name
+
+
+class Difference(NamedTuple):
+    """One item in which the container is not what it should be."""
+
+    item: str
+    wanted: str
+    found: str
+
+    def __str__(self) -> str:
+        if not self.found:
+            return f"{self.item}: {self.wanted} is missing"
+        if not self.wanted:
+            return f"{self.item}: {self.found} should not be there"
+        return f"{self.item}: {self.found} → {self.wanted}"
+
+
+def differences(desired: Workload, found: ContainerFacts) -> tuple[Difference, ...]:
+    """How ``found`` differs from ``desired``, item by item; secrets are shown as ``***``.
+
+    Two labels are left out: the version of regdeploy, since an upgrade of the tool alone must not stop a registry,
+    and the spec's hash, since every setting that matters to the container is compared as such.
+    """
+    return (*_image(desired, found), *_environment(desired, found), *_attachments(desired, found), *_rest(desired, found))
+
+
+def _image(desired: Workload, found: ContainerFacts) -> Iterator[Difference]:
+    if desired.image_id != found.image_id:
+        if desired.image != found.image:
+            yield Difference("image", desired.image, found.image)
+        else:
+            yield Difference("image", f"{desired.image} ({short(desired.image_id)})", short(found.image_id))
+
+
+def short(digest: str) -> str:
+    """A digest short enough for a line: ``sha256:1c9f2a0b7d31``."""
+    algorithm, _, value = digest.rpartition(":")
+    return f"{algorithm}:{value[:12]}" if algorithm else value[:12]
+
+
+def _environment(desired: Workload, found: ContainerFacts) -> Iterator[Difference]:
+    wanted = desired.environment
+    for name in sorted({*wanted, *(name for name in found.environment if name.startswith("REGISTRY_"))}):
+        want, have = wanted.get(name, ""), found.environment.get(name, "")
+        if want != have:
+            secret = "SECRET" in name or "PASSWORD" in name
+            yield Difference(
+                f"environment {name}", "***" if secret and want else want, "***" if secret and have else have
+            )
+
+
+def _attachments(desired: Workload, found: ContainerFacts) -> Iterator[Difference]:
+    want_mounts = {mount.target: _mount(mount) for mount in desired.mounts}
+    have_mounts = {mount.target: _mount(mount) for mount in found.mounts if mount.kind != "tmpfs"}
+    yield from _mapping("mount", want_mounts, have_mounts)
+    want_ports = {f"{publish.container_port}": _publish(publish) for publish in desired.publishes}
+    have_ports: dict[str, str] = {}
+    for publish in found.publishes:
+        key = f"{publish.container_port}"
+        have_ports[key] = ", ".join(filter(None, (have_ports.get(key), _publish(publish))))
+    yield from _mapping("port", want_ports, have_ports)
+
+
+def _mount(mount: Mount) -> str:
+    return f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
+
+
+def _publish(publish: Publish) -> str:
+    address = "" if publish.host_ip in ("", "0.0.0.0") else f"{publish.host_ip}:"  # noqa: S104 - compared, not bound
+    return f"{address}{publish.host_port}:{publish.container_port}"
+
+
+def _mapping(item: str, want: Mapping[str, str], have: Mapping[str, str]) -> Iterator[Difference]:
+    for key in sorted({*want, *have}):
+        if want.get(key, "") != have.get(key, ""):
+            yield Difference(item, want.get(key, ""), have.get(key, ""))
+
+
+def _rest(desired: Workload, found: ContainerFacts) -> Iterator[Difference]:
+    pairs = (
+        ("config.yml", desired.labels[LABEL_FILES], found.labels.get(LABEL_FILES, "unknown")),
+        ("dropped capabilities", "ALL", ",".join(found.cap_drop)),
+        ("added capabilities", ",".join(desired.cap_add), ",".join(found.cap_add)),
+        ("read-only root file system", "yes", _yes(found.read_only)),
+        ("no-new-privileges", "yes", _yes(found.no_new_privileges)),
+        ("process limit", str(desired.pids_limit), str(found.pids_limit or "none")),
+        ("restart policy", "unless-stopped", found.restart_policy or "no"),
+        ("stop timeout", f"{desired.stop_timeout} s", f"{found.stop_timeout or 10} s"),
+        ("log size", desired.log_max_size, found.log_options.get("max-size", "unlimited")),
+        ("log files", str(desired.log_max_files), found.log_options.get("max-file", "1")),
+        ("user namespace", "host" if desired.host_userns else "default", found.userns_mode or "default"),
+    )
+    for item, want, have in pairs:
+        if want != have:
+            yield Difference(item, want, have or "none")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
