@@ -1,0 +1,111 @@
+"""One writer at a time for a root, by a lock that the kernel drops when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pwd
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from regdeploy.errors import Busy
+from regdeploy.files import make_folder, refusal
+
+LOCK_FILE = ".lock"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Lock:
+    """Hold ``ROOT/.lock`` while the block runs; a missing root is made (0711).
+
+    ``operation`` is what the user typed after ``regdeploy`` and is shown to whoever finds the root busy.
+    Entering raises Busy at once when another process (or another Lock of this one) holds it, and HostError when the
+    file cannot be had. A holder that was killed never blocks: flock(2) ends with its process.
+    """
+
+    def __init__(self, root: Path, operation: str, *, clock: Callable[[], datetime] = _utc_now) -> None:
+        self._root = root
+        self._path = root / LOCK_FILE
+        self._operation = operation
+        self._clock = clock
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        make_folder(self._root, 0o711)
+        try:
+            while not self._take():
+                pass
+        except OSError as error:
+            raise refusal(self._path, error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+            os.close(descriptor)
+
+    def _take(self) -> bool:
+        """Take the lock; False when the file was removed meanwhile (``down --purge``) and must be opened anew."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self._still_there(descriptor):
+                os.close(descriptor)
+                make_folder(self._root, 0o711)
+                return False
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, self._label().encode(), 0)
+        except BlockingIOError:
+            words = os.pread(descriptor, 4096, 0)
+            os.close(descriptor)
+            raise self._busy(words) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return True
+
+    def _still_there(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.lstat(self._path))
+        except FileNotFoundError:
+            return False
+
+    def _label(self) -> str:
+        since = self._clock().isoformat(timespec="seconds")
+        return json.dumps(
+            {"pid": os.getpid(), "operation": self._operation, "since": since, "user": user_name(os.getuid())}
+        )
+
+    def _busy(self, words: bytes) -> Busy:
+        try:
+            holder = json.loads(words)
+            since = datetime.fromisoformat(holder["since"])
+            seconds = max(0, round((self._clock() - since).total_seconds()))
+            what = (
+                f"`regdeploy {holder['operation']}` by {holder['user']}, pid {holder['pid']}, is at work here "
+                f"since {since.astimezone():%H:%M:%S} ({seconds} s)"
+            )
+        except (ValueError, KeyError, TypeError):
+            what = "another regdeploy is at work here"
+        return Busy(str(self._root), what, "wait until it has ended, then run the same command again")
+
+
+def user_name(uid: int) -> str:
+    """The login name of ``uid``, or ``uid N`` where the host has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

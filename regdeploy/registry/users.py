@@ -1,0 +1,162 @@
+"""Who may log in: an htpasswd file with bcrypt hashes, the only kind that Distribution takes.
+
+The registry reads it again when it was replaced, so nothing restarts. One bad line makes it answer 400 to everybody:
+hence ``problems``. https://distribution.github.io/distribution/about/configuration/#htpasswd
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+
+from regdeploy.errors import HostError, UsageError
+from regdeploy.files import refusal, write_whole
+from regdeploy.secret import Secret
+
+MODE = 0o600
+#: Passwords are long and random, so a dearer hash only slows every request (and 12 costs 200 ms a request).
+BCRYPT_COST = 5
+#: bcrypt looks at no more, https://pypi.org/project/bcrypt/ ; cutting in silence would accept wrong passwords.
+MAX_PASSWORD_BYTES = 72
+MAX_NAME_LENGTH = 255
+
+_BCRYPT = re.compile(r"\$2[abxy]?\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # 31 signs, none that is read for another
+_GROUPS, _GROUP = 7, 4  # 28 signs: 138 bits
+
+
+def check_name(name: str, where: str = "--user") -> str:
+    """``name`` when it can stand in an htpasswd file and in Basic authentication (RFC 7617); else UsageError."""
+    if not name:
+        raise UsageError(where, "is empty", "give a name such as admin")
+    if ":" in name:
+        raise UsageError(where, f"{name!r} has a colon, which ends a name in HTTP logins", "leave it out")
+    if not name.isprintable() or name != name.strip():
+        raise UsageError(where, f"{name!r} has blanks at its ends or control characters", "leave them out")
+    if name.startswith("#"):
+        raise UsageError(where, f"{name!r} starts with #, which makes it a comment in htpasswd", "start with a letter")
+    if len(name) > MAX_NAME_LENGTH:
+        raise UsageError(where, f"{name[:20]!r}… is longer than {MAX_NAME_LENGTH} characters", "use a shorter name")
+    return name
+
+
+def check_password(password: Secret, where: str = "password") -> Secret:
+    """``password`` when bcrypt takes all of it; else UsageError, which does not show it."""
+    text = password.reveal()
+    size = len(text.encode("utf-8", "surrogateescape"))
+    if not text:
+        raise UsageError(where, "is empty", "type one, or leave it out and get a random one")
+    if size > MAX_PASSWORD_BYTES:
+        raise UsageError(
+            where, f"is {size} bytes long; bcrypt looks at the first {MAX_PASSWORD_BYTES} only", "use a shorter one"
+        )
+    if any(ord(sign) < 32 or ord(sign) == 127 for sign in text):  # noqa: PLR2004 - ASCII's control characters
+        raise UsageError(where, "has a control character (a line break, perhaps)", "type it without")
+    return password
+
+
+def generate_password() -> Secret:
+    """A random password of 138 bits that can be read aloud: ``x7kq-…``, seven groups of four."""
+    groups = ("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
+    return Secret("-".join(groups))
+
+
+def read(path: Path) -> tuple[str, ...]:
+    """The names in the file, in its order; none when there is no file. Raises HostError."""
+    return tuple(name for name, _ in map(_split, _lines(path)) if name)
+
+
+def set_password(path: Path, name: str, password: Secret) -> None:
+    """Let ``name`` log in with ``password``: a new line, or the old one replaced in its place; other lines stay as are.
+
+    The file (0600) and nothing else is written, whole. Raises UsageError and HostError.
+    """
+    check_name(name)
+    line = f"{name}:{_hash(check_password(password))}"
+    lines = _lines(path)
+    places = [at for at, old in enumerate(lines) if _split(old)[0] == name]
+    for at in reversed(places[1:]):
+        del lines[at]
+    if places:
+        lines[places[0]] = line
+    else:
+        lines.append(line)
+    _write(path, lines)
+
+
+def remove(path: Path, name: str) -> bool:
+    """Take away every line of ``name``; False, and nothing is written, when there is none. Raises HostError."""
+    lines = _lines(path)
+    kept = [line for line in lines if _split(line)[0] != name]
+    if len(kept) == len(lines):
+        return False
+    _write(path, kept)
+    return True
+
+
+def verify(path: Path, name: str, password: Secret) -> bool:
+    """Does the file let ``name`` in with ``password``: as the registry would decide, the last line of a name counting."""
+    import bcrypt  # noqa: PLC0415 - only who sets or tries a password pays for it
+
+    hashes = dict(map(_split, _lines(path)))
+    found = hashes.get(name, "")
+    return bool(_BCRYPT.fullmatch(found)) and bcrypt.checkpw(password.reveal().encode(), found.encode())
+
+
+def problems(path: Path) -> str:
+    """What keeps the registry from using the file, as one sentence; empty when it is good.
+
+    No file counts as a problem (the registry then makes one of its own, or fails); so does one without users.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "is not there"
+    except (OSError, UnicodeError) as error:
+        return f"cannot be read: {error}"
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not _is_entry(line):
+            continue
+        name, value = _split(line)
+        if not name:
+            return f"line {number} is not NAME:HASH: the registry answers 400 to everybody"
+        if not _BCRYPT.fullmatch(value):
+            return f"line {number} ({name}) is not a bcrypt hash: {name} cannot log in"
+    if not any(map(_is_entry, lines)):
+        return "names nobody: every login is refused"
+    return ""
+
+
+def _hash(password: Secret) -> str:
+    import bcrypt  # noqa: PLC0415 - only who sets or tries a password pays for it
+
+    return bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
+
+
+def _is_entry(line: str) -> bool:
+    return bool(line.strip()) and not line.strip().startswith("#")
+
+
+def _split(line: str) -> tuple[str, str]:
+    """(name, hash); an empty name for comments and for what is no entry."""
+    if not _is_entry(line) or ":" not in line:
+        return "", ""
+    name, _, value = line.strip().partition(":")
+    return name, value
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except UnicodeError as error:
+        raise HostError(str(path), "is not text", "move it away, then add the users again", code="host.files") from error
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    write_whole(path, "".join(f"{line}\n" for line in lines).encode(), MODE)
