@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
@@ -54,20 +54,25 @@ class Observed:
 class HostFacts:
     """What the checks need to know of the host beyond :class:`Observed`.
 
-    ``holders`` has the ports that are needed and held; ``publishers`` the containers that publish them;
-    ``resolutions`` is by name; ``directory`` is the CA's or the reason why it was not had; ``clock_offset`` is in
-    seconds, this host's clock less the CA's.
+    Gathered only as far as needed: an empty mapping or None was not asked for and is not judged. ``ports`` are those
+    that are needed; ``holders`` has those of them that are held; ``publishers`` the containers that publish them;
+    ``bind_problems`` why one cannot be bound otherwise; ``directory`` is the CA's, or the reason why it was not had;
+    ``clock_offset`` is in seconds, this host's clock less the CA's.
     """
 
     uid: int
+    root_writable: bool
     disk: DiskFacts
-    holders: Mapping[int, PortHolder]
-    publishers: Mapping[int, tuple[str, ...]]
-    unprivileged_port_start: int
-    resolutions: Mapping[str, Resolution]
-    own_addresses: frozenset[str]
-    directory: DirectoryFacts | None
-    directory_problem: str
-    caa: Mapping[str, CaaFacts]
-    clock_offset: float | None
     selinux_enforcing: bool
+    unprivileged_port_start: int
+    ports: frozenset[int] = frozenset()
+    holders: Mapping[int, PortHolder] = field(default_factory=dict)
+    publishers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    bind_problems: Mapping[int, str] = field(default_factory=dict)
+    resolutions: Mapping[str, Resolution] = field(default_factory=dict)
+    own_addresses: frozenset[str] = frozenset()
+    directory: DirectoryFacts | None = None
+    directory_problem: str = ""
+    directory_hint: str = ""
+    caa: Mapping[str, CaaFacts] = field(default_factory=dict)
+    clock_offset: float | None = None

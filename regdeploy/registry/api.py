@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from regdeploy.secret import Secret
 
 API_HEADER = "Docker-Distribution-Api-Version"
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.1
-_ATTEMPT = 1.0  # a swallowed SYN is sent again after a second: rather knock anew
+_ATTEMPT = 1.0  # the kernel repeats a SYN that got lost after a second: rather knock anew
 _PAGE = 1000  # the most that 3.x gives at a time
 
 
@@ -29,7 +29,7 @@ _PAGE = 1000  # the most that 3.x gives at a time
 class EndpointFacts:
     """What answered at an address.
 
-    ``reachable``: an HTTP answer came (over TLS where that was asked), its status is ``http_status``. Otherwise
+    ``reachable``: an HTTP answer came (over TLS where that was asked); its status is ``http_status``. Otherwise
     ``error`` is a sentence that says how far it got. ``auth_required`` is None unless /v2/ said 200 or 401.
     ``leaf_der`` is the certificate served, trusted or not. ``trusted_by`` is ``system``, the label of a bundle, or
     empty when nothing verified it or nobody asked.
@@ -45,6 +45,21 @@ class EndpointFacts:
     tls_version: str = ""
 
 
+@dataclass(frozen=True)
+class _Target:
+    address: str
+    port: int
+    server_name: str
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def host_header(self) -> str:
+        name = f"[{self.server_name}]" if ":" in self.server_name else self.server_name
+        return name if self.port in (80, 443) else f"{name}:{self.port}"
+
+
 def probe(
     address: str,
     port: int,
@@ -54,12 +69,17 @@ def probe(
     timeout: float,
     trust: Mapping[str, bytes] | None = None,
 ) -> EndpointFacts:
-    """Ask ``address``:``port`` for /v2/ as ``server_name`` over one connection; never raises for what is out there.
+    """Ask ``address``:``port`` for /v2/ as ``server_name``, over one connection; never raises for what is out there.
 
-    With ``trust`` (label to PEM; may be empty) it is also asked who vouches for the certificate: the system's store, then each
-    bundle, one more handshake each until one does. ``timeout`` is in seconds and for each of these.
+    With ``trust`` (label to PEM; may be empty) it also asks who vouches for the certificate and the name: the
+    system's store, then each bundle, by one more handshake each until one does. ``timeout`` is in seconds, for each
+    of these. A wildcard's star in ``server_name`` stands for some label.
     """
-    raise NotImplementedError
+    target = _Target(address, port, server_name.replace("*", "any"))
+    facts = _ask(target, tls, timeout)
+    if trust is not None and facts.leaf_der is not None:
+        facts = replace(facts, trusted_by=_trusted_by(target, timeout, trust))
+    return facts
 
 
 def wait_until_serving(
@@ -72,19 +92,121 @@ def wait_until_serving(
     trust: Mapping[str, bytes] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> EndpointFacts:
-    """Probe until an HTTP answer comes, at most ``deadline`` seconds from now, or until ``stopped()`` says it never will.
+    """Probe until an HTTP answer comes, for ``deadline`` seconds from now, or until ``stopped()`` says it never will.
 
     Returns the last facts seen. Waits 10 ms at first, growing to 100 ms. ``trust`` is asked once, at the end.
     """
-    raise NotImplementedError
+    until = time.monotonic() + deadline
+    wait = _FIRST_WAIT
+    while True:
+        left = max(0.05, until - time.monotonic())
+        facts = probe(address, port, server_name=server_name, tls=tls, timeout=min(_ATTEMPT, left))
+        if facts.reachable or time.monotonic() + wait >= until or stopped():
+            break
+        time.sleep(wait)
+        wait = min(wait * 1.5, _LONGEST_WAIT)
+    if trust is None or not facts.reachable:
+        return facts
+    return replace(
+        facts, trusted_by=_trusted_by(_Target(address, port, server_name.replace("*", "any")), _ATTEMPT, trust)
+    )
+
+
+def _ask(target: _Target, tls: bool, timeout: float) -> EndpointFacts:
+    facts = EndpointFacts()
+    try:
+        with socket.create_connection((target.address, target.port), timeout) as plain:
+            if not tls:
+                return _exchange(plain, target, facts)
+            with _unverified().wrap_socket(plain, server_hostname=target.server_name) as secured:
+                facts = EndpointFacts(
+                    leaf_der=secured.getpeercert(binary_form=True), tls_version=secured.version() or ""
+                )
+                return _exchange(secured, target, facts)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return replace(facts, error=f"{target} {_sentence(error, timeout)}")
+
+
+def _exchange(connected: socket.socket, target: _Target, facts: EndpointFacts) -> EndpointFacts:
+    connection = http.client.HTTPConnection(target.server_name, target.port)
+    connection.sock = connected
+    connection.request("GET", "/v2/", headers={"Host": target.host_header, "Connection": "close"})
+    answer = connection.getresponse()
+    if answer.status == http.HTTPStatus.BAD_REQUEST and facts.leaf_der is None and b"HTTPS" in answer.read(1000):
+        return replace(facts, error=f"{target} speaks HTTPS, not plain HTTP")
+    return replace(
+        facts,
+        reachable=True,
+        http_status=answer.status,
+        auth_required={200: False, 401: True}.get(answer.status),
+        is_registry=answer.headers.get(API_HEADER, "").startswith("registry/"),
+    )
+
+
+def _unverified() -> ssl.SSLContext:
+    """For looking at whatever is served; no secret ever travels over it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _trusted_by(target: _Target, timeout: float, trust: Mapping[str, bytes]) -> str:
+    for label, pem in (("system", None), *trust.items()):
+        try:
+            context = _verifying(pem)
+            with (
+                socket.create_connection((target.address, target.port), timeout) as plain,
+                context.wrap_socket(plain, server_hostname=target.server_name),
+            ):
+                return label
+        except (OSError, ValueError):
+            continue  # not by this one: why does not matter, and whether it serves at all was asked before
+    return ""
+
+
+def _verifying(pem: bytes | None) -> ssl.SSLContext:
+    """Chain and name are checked as Docker would: any certificate of the bundle is an anchor, root or not."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if pem is None:
+        context.load_default_certs()
+    else:
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=pem.decode("ascii"))
+    return context
+
+
+def _sentence(error: Exception, timeout: float) -> str:
+    """What went wrong, to stand behind the address."""
+    match error:
+        case ConnectionRefusedError():
+            return "refuses connections"
+        case TimeoutError():
+            return f"does not answer within {timeout:.2g} s"
+        case ssl.SSLCertVerificationError():
+            return f"serves a certificate that is not trusted: {error.verify_message}"
+        case ssl.SSLEOFError() | ConnectionResetError() | BrokenPipeError():  # RemoteDisconnected is the second
+            return "closes the connection before it answers"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "UNKNOWN_PROTOCOL" | "RECORD_LAYER_FAILURE"):
+            return "does not speak TLS"
+        case ssl.SSLError():
+            return f"ends the TLS handshake: {(error.reason or str(error)).lower().replace('_', ' ')}"
+        case http.client.HTTPException():
+            return "does not speak HTTP"
+        case socket.gaierror():
+            return "has no address"
+        case OSError():
+            return f"cannot be reached: {(error.strerror or str(error)).lower()}"
+        case _:
+            return f"cannot be asked: {error}"
 
 
 class RegistryClient:
-    """Reads a registry's catalog and tags with Basic authentication over one kept connection.
+    """Reads a registry's catalog and tags, with Basic authentication, over one kept connection.
 
     ``url`` is its base (``https://registry.example.com:5443``); ``address`` is connected to instead of resolving the
-    name, which is still the one that TLS and HTTP see. ``cafile`` replaces the system's store. Every method raises
-    RegdeployError (``registry.unreachable``, ``registry.login``, ``registry.answer``).
+    name, which TLS and HTTP still see. ``cafile`` replaces the system's store. Every method raises RegdeployError
+    with code ``registry.unreachable``, ``registry.login`` or ``registry.answer``. Credentials go to that host only.
     """
 
     def __init__(
@@ -97,16 +219,97 @@ class RegistryClient:
         cafile: Path | None = None,
         timeout: float = 10.0,
     ) -> None:
-        raise NotImplementedError
+        parts = urlsplit(url)
+        self._url = url
+        self._tls = parts.scheme == "https"
+        name = parts.hostname or ""
+        self._target = _Target(address or name, parts.port or (443 if self._tls else 80), name)
+        self._cafile = cafile
+        self._timeout = timeout
+        self._user = user
+        self._headers = {"Host": self._target.host_header}
+        if password is not None:
+            pair = f"{user}:{password.reveal()}".encode()
+            self._headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        self._connection: http.client.HTTPConnection | None = None
 
     def repositories(self) -> tuple[str, ...]:
         """Every repository in the catalog, page by page, in its order."""
-        raise NotImplementedError
+        return tuple(name for page in self._pages(f"/v2/_catalog?n={_PAGE}") for name in page.get("repositories") or ())
 
     def tags(self, repository: str) -> tuple[str, ...]:
         """The tags of ``repository``; none for one that was emptied or is not there."""
-        raise NotImplementedError
+        pages = self._pages(f"/v2/{quote(repository)}/tags/list", absent={})
+        return tuple(tag for page in pages for tag in page.get("tags") or ())
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
-        raise NotImplementedError
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _pages(self, path: str, absent: dict[str, list[str]] | None = None) -> Iterator[dict[str, list[str]]]:
+        """Each page, found by the Link header (RFC 5988; OCI distribution spec, "Listing Tags")."""
+        while path:
+            status, headers, body = self._get(path)
+            if status == http.HTTPStatus.NOT_FOUND and absent is not None:
+                yield absent
+                return
+            yield self._parsed(status, headers, body)
+            link = re.match(r"\s*<([^>]+)>", headers.get("Link", ""))
+            following = urlsplit(link[1]) if link else None
+            path = f"{following.path}?{following.query}" if following else ""
+
+    def _parsed(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, list[str]]:
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            raise self._login_refused(headers)
+        try:
+            page = json.loads(body) if status == http.HTTPStatus.OK else None
+        except ValueError:
+            page = None
+        if not isinstance(page, dict):
+            words = body[:200].decode("utf-8", "replace").strip()
+            raise RegdeployError(self._url, f"answers {status}: {words or 'nothing'}", code="registry.answer")
+        return page
+
+    def _login_refused(self, headers: Mapping[str, str]) -> RegdeployError:
+        if not headers.get("WWW-Authenticate", "").lower().startswith("basic"):
+            return RegdeployError(
+                self._url, "wants a token, not a name and password", "ask its own tools", code="registry.login"
+            )
+        what = f"does not let {self._user!r} in with that password" if self._user else "wants a login"
+        return RegdeployError(
+            self._url, what, "`regdeploy user passwd NAME` sets a new password", code="registry.login"
+        )
+
+    def _get(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
+        kept = self._connection is not None
+        try:
+            self._connection = self._connection or self._open()
+            self._connection.request("GET", path, headers=self._headers)
+            answer = self._connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if kept:  # the server closed a connection that had been idle
+                return self._get(path)
+            words = f"{self._target} {_sentence(error, self._timeout)}"
+            raise RegdeployError(self._url, words, code="registry.unreachable") from error
+
+    def _open(self) -> http.client.HTTPConnection:
+        connected = socket.create_connection((self._target.address, self._target.port), self._timeout)
+        if self._tls:
+            pem = self._cafile.read_bytes() if self._cafile else None
+            connected = _verifying(pem).wrap_socket(connected, server_hostname=self._target.server_name)
+        connection = http.client.HTTPConnection(self._target.server_name, self._target.port)
+        connection.auto_open = 0
+        connection.sock = connected
+        return connection

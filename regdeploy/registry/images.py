@@ -29,8 +29,8 @@ def generation_of(entrypoint: Sequence[str], command: Sequence[str]) -> Generati
     """The generation of an image from its Entrypoint and Cmd.
 
     Takes the library image (``/entrypoint.sh`` + config path) and the upstream one (``registry`` + ``serve`` + config
-    path). Raises ImageError ``image.not-a-registry`` for anything else, also for a registry whose config lies elsewhere:
-    what regdeploy mounts would then not be read.
+    path). Raises ImageError ``image.not-a-registry`` for anything else, also for a registry whose config lies
+    elsewhere: what regdeploy mounts would then not be read.
     """
     words = [*entrypoint, *command]
     program = PurePosixPath(words[0]).name if words else ""

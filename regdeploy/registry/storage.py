@@ -11,7 +11,7 @@ _REPOSITORIES = Path("docker/registry/v2/repositories")
 
 
 def repositories_on_disk(data: Path) -> int:
-    """How many repositories lie below ``data``, as the catalog counts them (those emptied later included); never raises."""
+    """How many repositories lie below ``data``, those that were emptied included; never raises."""
     return sum(1 for _ in _repositories(data / _REPOSITORIES))
 
 
@@ -35,7 +35,7 @@ def used_bytes(data: Path, deadline_s: float) -> tuple[int, bool]:
 
 
 def _repositories(folder: str | Path) -> Iterator[str]:
-    """A repository's folder holds ``_manifests``; deeper ones may follow, since ``a`` and ``a/b`` are two repositories."""
+    """A repository's folder holds ``_manifests``, and may hold deeper ones: ``a`` and ``a/b`` are two repositories."""
     for entry in _entries(folder):
         if entry.name == "_manifests":
             yield str(folder)

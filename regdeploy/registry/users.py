@@ -96,7 +96,7 @@ def remove(path: Path, name: str) -> bool:
 
 
 def verify(path: Path, name: str, password: Secret) -> bool:
-    """Does the file let ``name`` in with ``password``: as the registry would decide, the last line of a name counting."""
+    """Does the file let ``name`` in with ``password``, as the registry decides: the last line of a name counts."""
     import bcrypt  # noqa: PLC0415 - only who sets or tries a password pays for it
 
     hashes = dict(map(_split, _lines(path)))
@@ -153,7 +153,9 @@ def _lines(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except UnicodeError as error:
-        raise HostError(str(path), "is not text", "move it away, then add the users again", code="host.files") from error
+        raise HostError(
+            str(path), "is not text", "move it away, then add the users again", code="host.files"
+        ) from error
     except OSError as error:
         raise refusal(path, error) from error
 

@@ -1,0 +1,187 @@
+"""Looks, and changes nothing: from the engine, the files and the endpoint to :class:`Observed`."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from regdeploy.deployment.domains import is_ip
+from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.observed import HostFacts, Observed
+from regdeploy.deployment.plan import Plan
+from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.steps import ActivateWorkload, IssueCertificate, PrepareWorkload, StartWorkload
+from regdeploy.deployment.world import World
+from regdeploy.errors import AcmeError, UsageError
+from regdeploy.files import refusal
+from regdeploy.host.clock import offset_seconds
+from regdeploy.host.disk import disk_facts
+from regdeploy.host.folders import folder_facts
+from regdeploy.host.ports import can_bind, holder, unprivileged_port_start
+from regdeploy.host.security import selinux_enforcing
+from regdeploy.registry import users
+from regdeploy.registry.api import EndpointFacts
+from regdeploy.secret import Secret
+from regdeploy.tls.certificate import Bundle
+from regdeploy.tls.store import CertificateStore, StoreFacts
+
+
+def read_text(path: Path) -> str | None:
+    """The text of a file, None where there is none. Raises HostError when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise UsageError(str(path), f"is not text: {error.reason}", "move that file away") from error
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def observe(spec: Spec, world: World, *, password: Secret | None = None) -> Observed:
+    """Look at the deployment. Raises EngineError, CertificateError (the user's own pair), HostError, UsageError."""
+    layout = Layout(spec.root)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        stored = pool.submit(_certificates, layout)  # certificates load while the engine is asked
+        engine = world.engine.facts()
+        workload = world.engine.observe(spec.name)
+        image = world.engine.image(spec.image)
+        certificates = stored.result()
+    running = workload.current is not None and workload.current.running
+    served = world.endpoint.probe(spec, trust_of(spec)) if running else None
+    secret = read_text(layout.http_secret)
+    saved = read_text(layout.saved)
+    return Observed(
+        engine=engine,
+        image=image,
+        workload=workload,
+        folders={path: folder_facts(path) for path, _ in layout.folders},
+        http_secret=Secret(secret.strip()) if secret and secret.strip() else None,
+        users=users.read(layout.htpasswd),
+        users_problem=users.problems(layout.htpasswd),
+        password_given=password is not None and not users.matches(layout.htpasswd, spec.user, password),
+        first_password=layout.first_password.exists(),
+        config_text=read_text(layout.config_file) or "",
+        certificates=certificates,
+        pair=read_pair(spec, world) if spec.tls is Tls.FILES else None,
+        served=served,
+        saved=None if saved is None else _saved(saved),
+    )
+
+
+def _certificates(layout: Layout) -> StoreFacts:
+    return CertificateStore(layout.certs).read()
+
+
+def _saved(text: str) -> Mapping[str, object]:
+    """The values of regdeploy.toml; broken ones were refused when the spec was resolved."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def read_pair(spec: Spec, world: World) -> Bundle:
+    """The user's own certificate and key, checked to belong together and to fit. Raises CertificateError, HostError."""
+    from regdeploy.tls.bundle import make_bundle  # noqa: PLC0415 - cryptography, only with --tls files
+
+    contents = []
+    for option, path in (("--cert", spec.cert), ("--key", spec.key)):
+        assert path is not None, "resolve() refuses --tls files without both"
+        try:
+            contents.append(path.read_bytes())
+        except OSError as error:
+            raise UsageError(option, f"{path}: {error.strerror or error}", "give the path of a PEM file") from error
+    return make_bundle(
+        contents[0],
+        contents[1],
+        names=spec.domains,
+        now=world.now(),
+        cert_name=str(spec.cert),
+        key_name=str(spec.key),
+    )
+
+
+def trust_of(spec: Spec) -> Mapping[str, bytes]:
+    """The roots, beside the system's, that may prove what is served, by the words for them."""
+    trust: dict[str, bytes] = {}
+    root = Layout(spec.root).authority / "root.crt"
+    candidates = [("the internal CA", root)] if spec.tls is Tls.INTERNAL else []
+    if spec.acme_ca_bundle is not None and spec.tls is Tls.ACME:
+        candidates.append((str(spec.acme_ca_bundle), spec.acme_ca_bundle))
+    for words, path in candidates:
+        try:
+            trust[words] = path.read_bytes()
+        except OSError:
+            continue  # nothing to prove with; the system's roots still count
+    return trust
+
+
+def host_facts(spec: Spec, observed: Observed, world: World, plan: Plan | None) -> HostFacts:
+    """Gather what the checks need: for ``plan`` only what its steps depend on, for None (``doctor``) everything."""
+    issuing = spec.tls is Tls.ACME and (plan is None or any(isinstance(step, IssueCertificate) for step in plan.flat))
+    starting = plan is None or any(
+        isinstance(step, PrepareWorkload | ActivateWorkload | StartWorkload) for step in plan.flat
+    )
+    ports = {spec.port} if starting else set()
+    if issuing:
+        ports.add(spec.http_01_port)
+    asked = spec.domains if plan is None or issuing else ()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        resolutions = {
+            name: pool.submit(world.names.resolve, name)
+            for name in asked
+            if not is_ip(name) and not name.startswith("*.")
+        }
+        directory, problem, hint = _directory(spec, world) if issuing else (None, "", "")
+        identities = directory.caa_identities if directory else ()
+        caa = {name: pool.submit(world.names.caa, name) for name in (spec.domains if identities else ())}
+        offset = offset_seconds(directory.date, world.now()) if directory and directory.date else None
+        return HostFacts(
+            uid=world.uid,
+            root_writable=_writable(spec.root),
+            disk=disk_facts(spec.root),
+            selinux_enforcing=selinux_enforcing(),
+            unprivileged_port_start=unprivileged_port_start(),
+            ports=frozenset(ports),
+            holders={port: found for port in ports if (found := holder(_bind(spec, port), port))},
+            publishers={port: tuple(name for name, _ in world.engine.publishers(port)) for port in ports},
+            bind_problems={port: can_bind(_bind(spec, port), port) for port in ports},
+            resolutions={name: future.result() for name, future in resolutions.items()},
+            own_addresses=_own_addresses() if resolutions else frozenset(),
+            directory=directory,
+            directory_problem=problem,
+            directory_hint=hint,
+            caa={name: future.result() for name, future in caa.items()},
+            clock_offset=offset,
+        )
+
+
+def _bind(spec: Spec, port: int) -> str:
+    return spec.bind if port == spec.port else ""
+
+
+def _own_addresses() -> frozenset[str]:
+    from regdeploy.host.names import own_addresses  # noqa: PLC0415 - beside names' other functions, imported late
+
+    return own_addresses()
+
+
+def _directory(spec: Spec, world: World) -> tuple[object, str, str]:
+    try:
+        return world.authority.directory(spec.acme_directory, spec.acme_ca_bundle), "", ""
+    except AcmeError as error:
+        return None, str(error), error.hint
+
+
+def _writable(root: Path) -> bool:
+    for folder in (root, *root.parents):
+        if folder.exists():
+            return os.access(folder, os.W_OK | os.X_OK)
+    return False
+
+
+__all__ = ["EndpointFacts", "host_facts", "observe", "read_pair", "read_text", "trust_of"]

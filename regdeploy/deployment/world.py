@@ -1,0 +1,158 @@
+"""Everything outside the spine, as it is handed in: the engine, the endpoint, the CA, the clock.
+
+The files are not here: they are real in tests too, in a folder of the test's own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.engine.protocol import Engine
+from regdeploy.host.names import CaaFacts, Resolution
+from regdeploy.registry.api import EndpointFacts
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+
+_PROBE_TIMEOUT = 3.0
+
+
+class Endpoint(Protocol):
+    """The registry as a client meets it. The real one is :class:`NetworkEndpoint`."""
+
+    def probe(self, spec: Spec, trust: Mapping[str, bytes]) -> EndpointFacts:
+        """Ask once: handshake and ``/v2/``; never raises. ``trust`` names bundles that may prove the chain."""
+        ...
+
+    def wait(self, spec: Spec, stopped: Callable[[], bool]) -> EndpointFacts:
+        """Ask until it answers, ``stopped`` says that nothing will, or ``spec.timeout`` is over."""
+        ...
+
+
+class Authority(Protocol):
+    """An ACME CA. The real one is :class:`AcmeAuthority`."""
+
+    def issue(
+        self,
+        settings: AcmeSettings,
+        state: Path,
+        *,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        cancel: threading.Event,
+        directory: DirectoryFacts | None,
+    ) -> Issued:
+        """Obtain a certificate. Raises AcmeError. Nothing but the account in ``state`` outlives a crash."""
+        ...
+
+    def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
+        """What the CA says of itself. Raises AcmeError."""
+        ...
+
+
+class Names(Protocol):
+    """The name servers. The real ones are :class:`SystemNames`."""
+
+    def resolve(self, name: str) -> Resolution:
+        """The addresses of ``name``; never raises, bounded in time."""
+        ...
+
+    def caa(self, name: str) -> CaaFacts:
+        """The CAA records that govern ``name``; never raises, bounded in time."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What an operation works with. ``uid`` is who runs it; ``who`` is the name that history keeps."""
+
+    engine: Engine
+    endpoint: Endpoint
+    authority: Authority
+    names: Names
+    now: Callable[[], datetime]
+    uid: int
+    who: str
+
+
+class NetworkEndpoint:
+    """The endpoint as it is published on this host, asked by its address and by the name that clients use."""
+
+    def probe(self, spec: Spec, trust: Mapping[str, bytes]) -> EndpointFacts:
+        """See :class:`Endpoint`."""
+        from regdeploy.registry.api import probe  # noqa: PLC0415 - http.client and ssl, only where something is asked
+
+        return probe(
+            _address(spec),
+            spec.port,
+            server_name=spec.domain,
+            tls=spec.tls is not Tls.OFF,
+            timeout=_PROBE_TIMEOUT,
+            trust=trust,
+        )
+
+    def wait(self, spec: Spec, stopped: Callable[[], bool]) -> EndpointFacts:
+        """See :class:`Endpoint`."""
+        from regdeploy.registry.api import wait_until_serving  # noqa: PLC0415 - as above
+
+        return wait_until_serving(
+            _address(spec),
+            spec.port,
+            server_name=spec.domain,
+            tls=spec.tls is not Tls.OFF,
+            timeout=float(spec.timeout),
+            stopped=stopped,
+        )
+
+
+def _address(spec: Spec) -> str:
+    if spec.bind in ("", "0.0.0.0"):  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return "::1" if spec.bind == "::" else spec.bind
+
+
+class AcmeAuthority:
+    """The CA over the network."""
+
+    def issue(
+        self,
+        settings: AcmeSettings,
+        state: Path,
+        *,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        cancel: threading.Event,
+        directory: DirectoryFacts | None,
+    ) -> Issued:
+        """See :class:`Authority`."""
+        from regdeploy.tls.acme import issue  # noqa: PLC0415 - acme and josepy, only where a certificate is obtained
+
+        return issue(settings, state, now=now, report=report, cancel=cancel, directory=directory)
+
+    def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
+        """See :class:`Authority`."""
+        from regdeploy.tls.acme import directory_facts  # noqa: PLC0415 - as above
+
+        return directory_facts(url, ca_bundle)
+
+
+class SystemNames:
+    """The host's resolver."""
+
+    _TIMEOUT = 3.0
+
+    def resolve(self, name: str) -> Resolution:
+        """See :class:`Names`."""
+        from regdeploy.host.names import resolve  # noqa: PLC0415 - the protocol's types cost nothing, asking does
+
+        return resolve(name, self._TIMEOUT)
+
+    def caa(self, name: str) -> CaaFacts:
+        """See :class:`Names`."""
+        from regdeploy.host.names import caa  # noqa: PLC0415 - dnspython, only where a public CA is asked
+
+        return caa(name, self._TIMEOUT)
