@@ -1,0 +1,1 @@
+"""Certificates: what one is, how it is obtained, kept and renewed. Blind to engines and registries."""

@@ -1,0 +1,55 @@
+"""What an ACME order is asked with, and what comes of it, as values. Pure, and nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from regdeploy.secret import Secret
+from regdeploy.tls.certificate import Bundle
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcmeSettings:
+    """One order: for whom, from whom, and how control is proved.
+
+    ``names`` are A-labels, the first is the registry's; ``http_01_port`` is the port of this host on which the answer
+    is given, on every address; ``timeout`` is in seconds, from the order to the certificate.
+    """
+
+    directory: str
+    names: tuple[str, ...]
+    ca_bundle: Path | None = None
+    email: str = ""
+    profile: str = ""
+    eab_kid: str = ""
+    eab_hmac_key: Secret | None = None
+    http_01_port: int = 80
+    timeout: float = 180.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """A certificate as the CA gave it, checked; ``account`` is the account's URL."""
+
+    bundle: Bundle
+    account: str
+    challenge: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectoryFacts:
+    """What a CA says of itself (RFC 8555 section 7.1.1).
+
+    ``caa_identities`` are lower case; ``profiles`` are the names of those offered; ``date`` is the answer's Date header,
+    aware, for the clock check; ``endpoints`` are the resources' URLs by name, so that the order need not ask again.
+    """
+
+    url: str
+    caa_identities: tuple[str, ...] = ()
+    terms: str = ""
+    eab_required: bool = False
+    profiles: tuple[str, ...] = ()
+    date: datetime | None = None
+    endpoints: dict[str, object] = field(default_factory=dict, repr=False)

@@ -1,0 +1,50 @@
+"""A certificate and a bundle as values. Pure, and without ``cryptography``: ``status`` must start fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from regdeploy.secret import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What one X.509 certificate says. Times are aware UTC.
+
+    ``names`` are the subject alternative names (DNS as A-labels in lower case, IP addresses in their short form), never
+    the common name; ``fingerprint_sha256`` is of the DER, lower hex; ``issuer`` and ``subject`` are RFC 4514 strings.
+    """
+
+    names: tuple[str, ...]
+    subject: str
+    issuer: str
+    serial: int
+    not_before: datetime
+    not_after: datetime
+    fingerprint_sha256: str
+    key_type: str
+
+    @property
+    def lifetime(self) -> timedelta:
+        """From the first to the last moment at which it is valid."""
+        return self.not_after - self.not_before
+
+    @property
+    def issuer_name(self) -> str:
+        """The issuer for a person: its organization and common name."""
+        parts = dict(part.partition("=")[::2] for part in self.issuer.split(","))
+        return " ".join(dict.fromkeys(filter(None, (parts.get("O"), parts.get("CN"))))) or self.issuer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """Leaf, chain and private key, checked to belong together. Built by :func:`regdeploy.tls.bundle.make_bundle`.
+
+    ``fullchain_pem`` is leaf first, each certificate followed by its issuer, the root left out.
+    """
+
+    leaf: Certificate
+    chain: tuple[Certificate, ...]
+    fullchain_pem: bytes
+    key_pem: Secret
