@@ -10,8 +10,24 @@ from regdeploy.errors import UsageError
 #: Names under these never get a certificate from a public CA (RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476,
 #: ICANN's reservation of .internal, and the private names that SSAC 062 lists as in wide use).
 PRIVATE_SUFFIXES = frozenset(
-    "alt corp example home home.arpa internal intranet invalid lan local localdomain localhost mail onion private test"
-    .split()
+    (
+        "alt",
+        "corp",
+        "example",
+        "home",
+        "home.arpa",
+        "internal",
+        "intranet",
+        "invalid",
+        "lan",
+        "local",
+        "localdomain",
+        "localhost",
+        "mail",
+        "onion",
+        "private",
+        "test",
+    )
 )
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -6,74 +6,87 @@ import os
 import tomllib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from regdeploy.deployment.domains import is_ip
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.plan import Plan
+from regdeploy.deployment.request import read_text
 from regdeploy.deployment.spec import Spec, Tls
 from regdeploy.deployment.steps import ActivateWorkload, IssueCertificate, PrepareWorkload, StartWorkload
 from regdeploy.deployment.world import World
+from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
 from regdeploy.errors import AcmeError, UsageError
-from regdeploy.files import refusal
 from regdeploy.host.clock import offset_seconds
 from regdeploy.host.disk import disk_facts
 from regdeploy.host.folders import folder_facts
 from regdeploy.host.ports import can_bind, holder, unprivileged_port_start
 from regdeploy.host.security import selinux_enforcing
 from regdeploy.registry import users
-from regdeploy.registry.api import EndpointFacts
 from regdeploy.secret import Secret
+from regdeploy.tls.acme.settings import DirectoryFacts
 from regdeploy.tls.certificate import Bundle
-from regdeploy.tls.store import CertificateStore, StoreFacts
+from regdeploy.tls.store import CertificateStore
 
 
-def read_text(path: Path) -> str | None:
-    """The text of a file, None where there is none. Raises HostError when it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise UsageError(str(path), f"is not text: {error.reason}", "move that file away") from error
-    except OSError as error:
-        raise refusal(path, error) from error
+@dataclass(frozen=True, kw_only=True)
+class EngineView:
+    """What the engine has of a deployment."""
+
+    facts: EngineFacts
+    image: ImageFacts | None = None
+    workload: ObservedWorkload = field(default_factory=ObservedWorkload)
 
 
-def observe(spec: Spec, world: World, *, password: Secret | None = None) -> Observed:
+#: What ``doctor`` goes on with where no engine answers.
+NO_ENGINE = EngineView(
+    facts=EngineFacts(
+        version="",
+        api_version="",
+        os="linux",
+        architecture="",
+        url="",
+        remote=False,
+        rootless=False,
+        userns_remap=False,
+        selinux=False,
+        data_root="",
+    )
+)
+
+
+def look_at_engine(spec: Spec, world: World) -> EngineView:
+    """Ask the engine. Raises EngineError."""
+    facts = world.engine.facts()
+    return EngineView(facts=facts, workload=world.engine.observe(spec.name), image=world.engine.image(spec.image))
+
+
+def observe(spec: Spec, world: World, *, password: Secret | None = None, view: EngineView | None = None) -> Observed:
     """Look at the deployment. Raises EngineError, CertificateError (the user's own pair), HostError, UsageError."""
     layout = Layout(spec.root)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        stored = pool.submit(_certificates, layout)  # certificates load while the engine is asked
-        engine = world.engine.facts()
-        workload = world.engine.observe(spec.name)
-        image = world.engine.image(spec.image)
-        certificates = stored.result()
-    running = workload.current is not None and workload.current.running
-    served = world.endpoint.probe(spec, trust_of(spec)) if running else None
+    view = view or look_at_engine(spec, world)
+    current = view.workload.current
+    running = current is not None and current.running
     secret = read_text(layout.http_secret)
     saved = read_text(layout.saved)
     return Observed(
-        engine=engine,
-        image=image,
-        workload=workload,
+        engine=view.facts,
+        image=view.image,
+        workload=view.workload,
         folders={path: folder_facts(path) for path, _ in layout.folders},
         http_secret=Secret(secret.strip()) if secret and secret.strip() else None,
         users=users.read(layout.htpasswd),
         users_problem=users.problems(layout.htpasswd),
-        password_given=password is not None and not users.matches(layout.htpasswd, spec.user, password),
+        password_given=password is not None and not users.verify(layout.htpasswd, spec.user, password),
         first_password=layout.first_password.exists(),
         config_text=read_text(layout.config_file) or "",
-        certificates=certificates,
+        certificates=CertificateStore(layout.certs).read(),
         pair=read_pair(spec, world) if spec.tls is Tls.FILES else None,
-        served=served,
+        served=world.endpoint.probe(spec, trust_of(spec)) if running else None,
         saved=None if saved is None else _saved(saved),
     )
-
-
-def _certificates(layout: Layout) -> StoreFacts:
-    return CertificateStore(layout.certs).read()
 
 
 def _saved(text: str) -> Mapping[str, object]:
@@ -120,7 +133,7 @@ def trust_of(spec: Spec) -> Mapping[str, bytes]:
     return trust
 
 
-def host_facts(spec: Spec, observed: Observed, world: World, plan: Plan | None) -> HostFacts:
+def host_facts(spec: Spec, world: World, plan: Plan | None, *, engine_answers: bool = True) -> HostFacts:
     """Gather what the checks need: for ``plan`` only what its steps depend on, for None (``doctor``) everything."""
     issuing = spec.tls is Tls.ACME and (plan is None or any(isinstance(step, IssueCertificate) for step in plan.flat))
     starting = plan is None or any(
@@ -148,7 +161,7 @@ def host_facts(spec: Spec, observed: Observed, world: World, plan: Plan | None) 
             unprivileged_port_start=unprivileged_port_start(),
             ports=frozenset(ports),
             holders={port: found for port in ports if (found := holder(_bind(spec, port), port))},
-            publishers={port: tuple(name for name, _ in world.engine.publishers(port)) for port in ports},
+            publishers=_publishers(world, ports) if engine_answers else {},
             bind_problems={port: can_bind(_bind(spec, port), port) for port in ports},
             resolutions={name: future.result() for name, future in resolutions.items()},
             own_addresses=_own_addresses() if resolutions else frozenset(),
@@ -158,6 +171,10 @@ def host_facts(spec: Spec, observed: Observed, world: World, plan: Plan | None) 
             caa={name: future.result() for name, future in caa.items()},
             clock_offset=offset,
         )
+
+
+def _publishers(world: World, ports: set[int]) -> dict[int, tuple[str, ...]]:
+    return {port: tuple(name for name, _ in world.engine.publishers(port)) for port in ports}
 
 
 def _bind(spec: Spec, port: int) -> str:
@@ -170,7 +187,7 @@ def _own_addresses() -> frozenset[str]:
     return own_addresses()
 
 
-def _directory(spec: Spec, world: World) -> tuple[object, str, str]:
+def _directory(spec: Spec, world: World) -> tuple[DirectoryFacts | None, str, str]:
     try:
         return world.authority.directory(spec.acme_directory, spec.acme_ca_bundle), "", ""
     except AcmeError as error:
@@ -182,6 +199,3 @@ def _writable(root: Path) -> bool:
         if folder.exists():
             return os.access(folder, os.W_OK | os.X_OK)
     return False
-
-
-__all__ = ["EndpointFacts", "host_facts", "observe", "read_pair", "read_text", "trust_of"]

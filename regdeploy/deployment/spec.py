@@ -92,11 +92,12 @@ class Raw(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One line of the table: its name, how its value is read, its schema, what it means, and whether it is saved."""
+    """One line of the table: its name, how its value is read, its schema, its value's kind in the help, its meaning."""
 
     name: str
     parse: Callable[[object, str], Any]
     schema: Mapping[str, object]
+    metavar: str
     help: str
     saved: bool = True
 
@@ -218,33 +219,48 @@ def _number(lowest: int, highest: int) -> Mapping[str, object]:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("name", _matching(_NAME, "a container name"), _STRING, "The deployment's and the container's name"),
-    Setting("root", _root, _STRING, "The folder on this host that holds everything", saved=False),
+    Setting("name", _matching(_NAME, "a container name"), _STRING, "NAME", "The deployment's and the container's name"),
+    Setting("root", _root, _STRING, "PATH", "The folder on this host that holds everything", saved=False),
     Setting(
         "domain",
         _domains,
         {"type": "array", "items": _STRING},
+        "NAME",
         "The registry's name; repeat it for further names of the certificate",
     ),
-    Setting("email", _email, _STRING, "Where the CA may write to about the account"),
-    Setting("tls", _choice(*Tls), {"enum": [*Tls]}, "Where the certificate comes from: acme, files, internal or off"),
-    Setting("cert", _path, _STRING, "Your own certificate with its chain, PEM (with --tls files)"),
-    Setting("key", _path, _STRING, "The private key of --cert, PEM, not encrypted"),
-    Setting("acme-directory", _directory, _STRING, "The CA: its directory URL, or letsencrypt"),
-    Setting("acme-ca-bundle", _path, _STRING, "PEM file that proves the HTTPS of a private CA"),
-    Setting("challenge", _choice("http-01"), {"enum": ["http-01"]}, "How control over the name is proved"),
-    Setting("http-01-port", _integer(1, 65535), _number(1, 65535), "The port the answer is given on; the CA asks on 80"),
-    Setting("profile", _text, _STRING, "The CA's certificate profile"),
-    Setting("eab-kid", _text, _STRING, "Key identifier of an external account binding"),
-    Setting("eab-hmac-key-file", _path, _STRING, "File with the binding's HMAC key, base64url"),
-    Setting("image", _matching(_REFERENCE, "an image reference"), _STRING, "The registry image"),
-    Setting("image-archive", _path, _STRING, "Take the image from this docker-save or OCI archive, without a network"),
-    Setting("port", _integer(1, 65535), _number(1, 65535), "The port on this host"),
-    Setting("bind", _bind, _STRING, "The address of this host to listen on; empty for all"),
-    Setting("user", _matching(_USER, "a user name (no colon)"), _STRING, "Who may log in"),
-    Setting("auth", _truth, _BOOLEAN, "Ask for a login"),
-    Setting("selinux-relabel", _truth, _BOOLEAN, "Let Docker relabel the folders for SELinux"),
-    Setting("timeout", _integer(1, 3600), _number(1, 3600), "Seconds a new container may take to serve"),
+    Setting("email", _email, _STRING, "ADDRESS", "Where the CA may write to about the account"),
+    Setting(
+        "tls",
+        _choice(*Tls),
+        {"enum": [*Tls]},
+        "SOURCE",
+        "Where the certificate comes from: acme, files, internal or off",
+    ),
+    Setting("cert", _path, _STRING, "FILE", "Your own certificate with its chain, PEM (with --tls files)"),
+    Setting("key", _path, _STRING, "FILE", "The private key of --cert, PEM, not encrypted"),
+    Setting("acme-directory", _directory, _STRING, "URL", "The CA: its directory URL, or letsencrypt"),
+    Setting("acme-ca-bundle", _path, _STRING, "FILE", "PEM file that proves the HTTPS of a private CA"),
+    Setting("challenge", _choice("http-01"), {"enum": ["http-01"]}, "TYPE", "How control over the name is proved"),
+    Setting(
+        "http-01-port", _integer(1, 65535), _number(1, 65535), "N", "The port the answer is given on; the CA asks on 80"
+    ),
+    Setting("profile", _text, _STRING, "NAME", "The CA's certificate profile"),
+    Setting("eab-kid", _text, _STRING, "ID", "Key identifier of an external account binding"),
+    Setting("eab-hmac-key-file", _path, _STRING, "FILE", "File with the binding's HMAC key, base64url"),
+    Setting("image", _matching(_REFERENCE, "an image reference"), _STRING, "REF", "The registry image"),
+    Setting(
+        "image-archive",
+        _path,
+        _STRING,
+        "FILE",
+        "Take the image from this docker-save or OCI archive, without a network",
+    ),
+    Setting("port", _integer(1, 65535), _number(1, 65535), "N", "The port on this host"),
+    Setting("bind", _bind, _STRING, "ADDRESS", "The address of this host to listen on; empty for all"),
+    Setting("user", _matching(_USER, "a user name (no colon)"), _STRING, "NAME", "Who may log in"),
+    Setting("auth", _truth, _BOOLEAN, "", "Ask for a login"),
+    Setting("selinux-relabel", _truth, _BOOLEAN, "", "Let Docker relabel the folders for SELinux"),
+    Setting("timeout", _integer(1, 3600), _number(1, 3600), "SECONDS", "Seconds a new container may take to serve"),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -257,7 +273,7 @@ class Resolved(NamedTuple):
 
 
 def flag_layer(values: Mapping[str, object]) -> dict[str, Raw]:
-    """The layer of the command line; ``values`` by setting name, None and an empty list where the flag was not given."""
+    """The layer of the command line; ``values`` by setting name, None or an empty list where a flag was not given."""
     given = {name: value for name, value in values.items() if value is not None and value != []}
     return {
         name: Raw(value, "flag", f"--no-{name}" if value is False else f"--{name}") for name, value in given.items()
@@ -281,7 +297,9 @@ def toml_layer(text: str, source: str, where: str) -> dict[str, Raw]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        hint = "mend that line" if source == "file" else "mend that line, or move the file away and give the flags again"
+        hint = (
+            "mend that line" if source == "file" else "mend that line, or move the file away and give the flags again"
+        )
         raise UsageError(where, f"is not valid TOML: {error}", hint) from error
     for key in table:
         if key not in BY_NAME:
@@ -391,16 +409,17 @@ def _validate_acme(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
 
 def to_saved(spec: Spec, sources: Mapping[str, str]) -> dict[str, object]:
     """What ``regdeploy.toml`` keeps: every setting that somebody set, in the table's order, as TOML values."""
-    kept: dict[str, object] = {}
-    for setting in SETTINGS:
-        if not setting.saved or sources[setting.name] == "default":
-            continue
-        value = getattr(spec, setting.field)
-        kept[setting.name] = list(value) if isinstance(value, tuple) else _plain(value)
-    return kept
+    return {
+        setting.name: plain(getattr(spec, setting.field))
+        for setting in SETTINGS
+        if setting.saved and sources[setting.name] != "default"
+    }
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """A setting's value as TOML has it: no path left out is None, no tuple, no enum."""
+    if isinstance(value, tuple):
+        return list(value)
     if value is None:
         return ""
     return value if isinstance(value, bool | int) else str(value)

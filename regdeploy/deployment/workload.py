@@ -114,7 +114,12 @@ def differences(desired: Workload, found: ContainerFacts) -> tuple[Difference, .
     Two labels are left out: the version of regdeploy, since an upgrade of the tool alone must not stop a registry,
     and the spec's hash, since every setting that matters to the container is compared as such.
     """
-    return (*_image(desired, found), *_environment(desired, found), *_attachments(desired, found), *_rest(desired, found))
+    return (
+        *_image(desired, found),
+        *_environment(desired, found),
+        *_attachments(desired, found),
+        *_rest(desired, found),
+    )
 
 
 def _image(desired: Workload, found: ContainerFacts) -> Iterator[Difference]:

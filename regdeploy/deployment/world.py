@@ -104,7 +104,7 @@ class NetworkEndpoint:
             spec.port,
             server_name=spec.domain,
             tls=spec.tls is not Tls.OFF,
-            timeout=float(spec.timeout),
+            deadline=float(spec.timeout),
             stopped=stopped,
         )
 

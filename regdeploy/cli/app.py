@@ -1,0 +1,69 @@
+"""The ``regdeploy`` command. A new command is a file here with ``register(app)``, and its name in the list below."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+import regdeploy
+from regdeploy.cli import doctor, down, init, logs, status, trust, up
+from regdeploy.cli.errors import INTERRUPTED, tell
+
+app = typer.Typer(
+    help="A private image registry over HTTPS on this Docker host, in one command.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # loading rich for --help costs more than all the rest
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"regdeploy {regdeploy.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")
+    ] = False,
+) -> None:
+    pass
+
+
+for module in (up, status, down, doctor, init, logs, trust):
+    module.register(app)
+
+#: click's base of all usage errors, wherever this version of typer keeps click.
+_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)  # undo as for Ctrl-C
+    as_json = "--json" in sys.argv[1:]
+    try:
+        code = typer.main.get_command(app).main(standalone_mode=False)
+    except _ClickError as error:
+        tell("usage", error.format_message(), _usage_hint(error), as_json=as_json)  # type: ignore[attr-defined]
+        code = 2
+    except (typer.Abort, KeyboardInterrupt):
+        tell("interrupted", "interrupted", "", as_json=as_json)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _usage_hint(error: BaseException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"`{context.command_path} --help` lists the options" if context else "`regdeploy --help` lists the commands"

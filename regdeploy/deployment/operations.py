@@ -1,0 +1,307 @@
+"""The operations behind the commands: resolve → lock → observe → plan → show and ask → apply → history."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import regdeploy
+from regdeploy.deployment.apply import Application, describe_image
+from regdeploy.deployment.checks import Check, Verdict, checks
+from regdeploy.deployment.history import Entry, record
+from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.observe import host_facts, observe
+from regdeploy.deployment.observed import HostFacts, Observed
+from regdeploy.deployment.obtain import acme_settings
+from regdeploy.deployment.plan import Plan, plan
+from regdeploy.deployment.reporting import Reporter
+from regdeploy.deployment.request import Request, is_saved, read_text, resolve_request
+from regdeploy.deployment.saved import fresh_text
+from regdeploy.deployment.spec import BY_NAME, Resolved, Spec, Tls, flag_layer, plain
+from regdeploy.deployment.steps import WORDS, IssueCertificate
+from regdeploy.deployment.workload import STOP_TIMEOUT, is_ours
+from regdeploy.deployment.world import World
+from regdeploy.engine.model import ContainerFacts
+from regdeploy.errors import CheckFailed, NotDeployed, RegdeployError, UsageError
+from regdeploy.files import refusal
+from regdeploy.host.folders import folder_facts, unsafe
+from regdeploy.host.lock import Lock
+from regdeploy.registry import users
+from regdeploy.registry.config import render_config
+from regdeploy.secret import Secret
+from regdeploy.tls.renewal import renew_after
+from regdeploy.tls.store import CertificateStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What ``up`` would do: the spec, what was found, and the plan."""
+
+    resolved: Resolved
+    observed: Observed
+    plan: Plan
+
+    @property
+    def spec(self) -> Spec:
+        """The spec that the plan makes true."""
+        return self.resolved.spec
+
+
+def plan_up(request: Request, world: World, *, password: Secret | None = None) -> Planned:
+    """Look, and say what ``up`` would do. Changes nothing, takes no lock, makes no file. Raises what ``up`` raises."""
+    resolved = resolve_request(request)
+    _refuse_unsafe(resolved.spec.root, world.uid)
+    return _planned(resolved, world, password)
+
+
+def up(
+    request: Request, world: World, reporter: Reporter, *, password: Secret | None = None, operation: str = "up"
+) -> Planned:
+    """Make the deployment true, and return the plan that was carried out, which is empty when nothing was to do.
+
+    Raises CheckFailed and NeedsConfirmation before anything is touched; otherwise what the failing step raised, with
+    all undone. Killed at any moment, the same call goes on from what is there.
+    """
+    _refuse_unsafe(resolve_request(request).spec.root, world.uid)
+    with Lock(resolve_request(request).spec.root, operation):
+        planned = _planned(resolve_request(request), world, password)  # what was saved may have changed until now
+        if planned.plan.steps:
+            host = host_facts(planned.spec, world, planned.plan)
+            _refuse(reporter, checks(planned.spec, planned.observed, host))
+            if planned.plan.interrupts or planned.plan.destroys:
+                reporter.confirm(planned.plan, _question(planned))
+            _carry_out(planned, world, reporter, host, password, operation)
+    return planned
+
+
+def _planned(resolved: Resolved, world: World, password: Secret | None) -> Planned:
+    spec = resolved.spec
+    observed = observe(spec, world, password=password)
+    config_text = render_config(tls=spec.tls is not Tls.OFF)
+    return Planned(resolved=resolved, observed=observed, plan=plan(resolved, observed, config_text, world.now()))
+
+
+def _refuse_unsafe(root: Path, uid: int) -> None:
+    reason = unsafe(folder_facts(root), uid)
+    if reason:
+        raise CheckFailed(str(root), reason, "mend that, or choose another folder with --root")
+
+
+def _refuse(reporter: Reporter, found: Sequence[Check]) -> None:
+    reporter.checked(found)
+    for check in found:
+        if check.verdict is Verdict.STOP:
+            raise CheckFailed(check.item, check.message, check.hint)
+
+
+def _question(planned: Planned) -> str:
+    gone = "something is gone afterwards" if planned.plan.destroys else "clients are refused for a moment"
+    return f"{planned.spec.url}: {gone}. Go on?"
+
+
+def _carry_out(
+    planned: Planned, world: World, reporter: Reporter, host: HostFacts, password: Secret | None, operation: str
+) -> None:
+    issuing = any(isinstance(step, IssueCertificate) for step in planned.plan.flat)
+    application = Application(
+        planned.resolved,
+        planned.observed,
+        world,
+        reporter,
+        password=password,
+        acme=acme_settings(planned.spec) if issuing and planned.spec.tls is Tls.ACME else None,
+        directory=host.directory,
+    )
+    started, clock = world.now(), time.monotonic()
+    error = ""
+    try:
+        application.run(planned.plan)
+    except KeyboardInterrupt:
+        error = "interrupted"
+        raise
+    except RegdeployError as failure:
+        error = str(failure)
+        raise
+    finally:
+        entry = Entry(
+            at=started,
+            operation=operation,
+            by=world.who,
+            seconds=time.monotonic() - clock,
+            steps=tuple((WORDS[type(step)][0], step.why) for step in planned.plan.flat),
+            image=describe_image(planned.spec.image, application.image) if application.image else planned.spec.image,
+            version=regdeploy.__version__,
+            error=error,
+        )
+        _remember(planned.spec, entry)
+
+
+def _remember(spec: Spec, entry: Entry) -> None:
+    """History must not turn a success into a failure: on a disk that is full, the deployment still stands."""
+    with suppress(RegdeployError):
+        record(Layout(spec.root).history, entry)
+
+
+def first_login(spec: Spec) -> tuple[str, Secret] | None:
+    """The user and the generated password that nobody has been shown yet; None when there is none."""
+    text = read_text(Layout(spec.root).first_password)
+    user, colon, password = (text or "").strip().rpartition(":")
+    return (user, Secret(password)) if colon else None
+
+
+def first_login_shown(spec: Spec) -> None:
+    """Forget the generated password: from now on only its hash is kept. Raises HostError."""
+    path = Layout(spec.root).first_password
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teardown:
+    """What ``down`` takes away: containers by name, and with ``--purge`` these paths, for good."""
+
+    spec: Spec
+    containers: tuple[ContainerFacts, ...]
+    paths: tuple[Path, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to take away."""
+        return not self.containers and not self.paths
+
+
+def plan_down(request: Request, world: World, *, purge: bool) -> Teardown:
+    """Look, and say what ``down`` would take away. Raises NotDeployed where nothing of a deployment is there."""
+    spec = resolve_request(request).spec
+    _refuse_unsafe(spec.root, world.uid)
+    there = world.engine.observe(spec.name)
+    found = [container for container in (there.candidate, there.current, there.previous) if container]
+    ours = tuple(container for container in found if is_ours(container, spec.name))
+    paths = _paths(spec.root) if purge else ()
+    if not ours and not paths and not is_saved(spec.root):
+        foreign = there.current
+        if foreign is not None:
+            raise NotDeployed(
+                f"container {foreign.name}",
+                "was not made by regdeploy, and is left alone",
+                f"`docker stop {foreign.name}` stops it",
+            )
+        raise NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
+    return Teardown(spec=spec, containers=ours, paths=paths)
+
+
+def _paths(root: Path) -> tuple[Path, ...]:
+    """What regdeploy lays out below ``root`` and finds there; whatever else lies there is not ours to delete."""
+    layout = Layout(root)
+    known = (
+        layout.data,
+        layout.certs,
+        layout.auth,
+        layout.config,
+        layout.acme,
+        layout.authority,
+        layout.secrets,
+        layout.history,
+        layout.saved,
+    )
+    return tuple(path for path in known if path.exists() or path.is_symlink())
+
+
+def down(request: Request, world: World, teardown: Teardown) -> Teardown:
+    """Stop (drained) and remove the deployment's containers; with paths in ``teardown``, delete those too.
+
+    ``teardown`` is what was shown and agreed to; what is there is looked at again under the lock, and anything that
+    was not in it raises UsageError. Killed at any moment, the same call goes on: regdeploy.toml goes last. Returns
+    what was taken away.
+    """
+    spec = teardown.spec
+    if not spec.root.exists():
+        _remove_containers(world, teardown.containers)
+        return teardown
+    with Lock(spec.root, "down"):
+        again = plan_down(request, world, purge=bool(teardown.paths))
+        if not set(again.paths) <= set(teardown.paths) or not set(_names(again)) <= set(_names(teardown)):
+            raise UsageError(str(spec.root), "something was deployed meanwhile", "look again, then repeat the command")
+        started = time.monotonic()
+        _remove_containers(world, again.containers)
+        if again.paths:
+            _delete(spec, again.paths)
+        else:
+            _remember(
+                spec,
+                Entry(
+                    at=world.now(),
+                    operation="down",
+                    by=world.who,
+                    seconds=time.monotonic() - started,
+                    steps=tuple(("remove-container", name) for name in _names(again)),
+                    image=spec.image,
+                    version=regdeploy.__version__,
+                ),
+            )
+    if again.paths:
+        with suppress(OSError):  # something that is not ours lies there
+            spec.root.rmdir()
+    return again
+
+
+def _names(teardown: Teardown) -> tuple[str, ...]:
+    return tuple(container.name for container in teardown.containers)
+
+
+def _remove_containers(world: World, containers: tuple[ContainerFacts, ...]) -> None:
+    for container in containers:
+        world.engine.stop(container.name, STOP_TIMEOUT)
+        world.engine.remove(container.name)
+
+
+def _delete(spec: Spec, paths: tuple[Path, ...]) -> None:
+    for path in (*paths, spec.root / ".lock"):
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise refusal(path, error) from error
+
+
+def user_without_password(request: Request) -> str:
+    """The user that was asked for by name and cannot log in yet; empty when there is no such one."""
+    resolved = resolve_request(request)
+    spec = resolved.spec
+    if not spec.auth or resolved.sources["user"] == "default":
+        return ""
+    return "" if spec.user in users.read(Layout(spec.root).htpasswd) else spec.user
+
+
+def renewal_words(spec: Spec) -> str:
+    """When the current certificate is renewed, and by what; empty where nothing renews it."""
+    if spec.tls in (Tls.OFF, Tls.FILES):
+        return ""
+    facts = CertificateStore(Layout(spec.root).certs).read()
+    for version in facts.versions:
+        if version.number == facts.current and not version.problem:
+            return f" `regdeploy up` renews its certificate from {renew_after(version.leaf):%Y-%m-%d} on."
+    return ""
+
+
+def initial_file(flags: Mapping[str, object]) -> str:
+    """The text of a new regdeploy.toml in which ``flags`` are set. Raises UsageError for bad values."""
+    layer = flag_layer(flags)
+    values = {name: BY_NAME[name].parse(raw.value, raw.where) for name, raw in layer.items()}
+    return fresh_text({name: plain(value) for name, value in values.items()}, where="file")
+
+
+def log_lines(request: Request, world: World, tail: int, *, follow: bool) -> Iterator[str]:
+    """The registry's log, the last ``tail`` lines. Raises NotDeployed and EngineError."""
+    spec = resolve_request(request).spec
+    if world.engine.observe(spec.name).current is None:
+        raise NotDeployed(spec.name, "there is no such container", "`regdeploy up` deploys a registry")
+    return world.engine.logs(spec.name, tail, follow=follow)

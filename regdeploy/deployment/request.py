@@ -1,0 +1,125 @@
+"""From what was asked to a valid spec: finds the layers (flags, environment, files, what was saved) and merges them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.spec import (
+    BY_NAME,
+    DEFAULT_ROOT,
+    Raw,
+    Resolved,
+    environment_layer,
+    flag_layer,
+    resolve,
+    toml_layer,
+)
+from regdeploy.errors import UsageError
+from regdeploy.files import refusal
+
+FILE_NAME = "regdeploy.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user gave: ``flags`` by setting name, the environment, ``--config``, and the current folder."""
+
+    flags: Mapping[str, object]
+    environ: Mapping[str, str]
+    config: Path | None
+    folder: Path
+
+
+def read_text(path: Path) -> str | None:
+    """The text of a file, None where there is none. Raises HostError when it cannot be read, UsageError for bytes."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError as error:
+        raise UsageError(str(path), f"is not text: {error.reason}", "move that file away") from error
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def resolve_request(request: Request) -> Resolved:
+    """The spec that ``request`` and the files ask for. Reads, and changes nothing. Raises UsageError and HostError."""
+    given = [flag_layer(request.flags), environment_layer(request.environ)]
+    config = _config_file(request)
+    root = _root(given)
+    if config is not None and config != Layout(root).saved:
+        given.append(_file_layer(config))
+        root = _root(given)
+    saved = _saved_layer(root)
+    resolved = resolve(_with_archive_name([*given, saved]))
+    if "name" in saved and resolved.spec.name != saved["name"].value:
+        raise UsageError(
+            "--name",
+            f"{root} holds the deployment {saved['name'].value!r}, not {resolved.spec.name!r}",
+            "give the other deployment a folder of its own with --root",
+        )
+    return resolved
+
+
+def is_saved(root: Path) -> bool:
+    """Whether a deployment was saved in ``root``."""
+    return Layout(root).saved.exists()
+
+
+def _root(layers: list[dict[str, Raw]]) -> Path:
+    for layer in layers:
+        if "root" in layer:
+            root: Path = BY_NAME["root"].parse(layer["root"].value, layer["root"].where)
+            return root
+    return DEFAULT_ROOT
+
+
+def _config_file(request: Request) -> Path | None:
+    """``--config``, or a regdeploy.toml in the current folder that nobody else can have put there."""
+    if request.config is not None:
+        if not request.config.is_file():
+            raise UsageError("--config", f"{request.config} is not a file", "`regdeploy init` writes one")
+        return request.config.absolute()
+    path = request.folder / FILE_NAME
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    if found.st_uid not in (0, os.getuid()) or found.st_mode & stat.S_IWOTH:
+        raise UsageError(str(path), "could have been written by another user", "name it with --config if you trust it")
+    return path.absolute()
+
+
+def _file_layer(path: Path) -> dict[str, Raw]:
+    return toml_layer(read_text(path) or "", "file", str(path))
+
+
+def _saved_layer(root: Path) -> dict[str, Raw]:
+    path = Layout(root).saved
+    text = read_text(path)
+    layer = {} if text is None else toml_layer(text, "saved", str(path))
+    if "root" in layer:
+        raise UsageError(f"{path}: root", "a saved spec cannot name its own folder", "remove that line")
+    return layer
+
+
+def _with_archive_name(layers: list[dict[str, Raw]]) -> list[dict[str, Raw]]:
+    """Where an archive was given and no image, the archive's own name is the image."""
+    merged = {name: raw for layer in reversed(layers) for name, raw in layer.items()}
+    archive = merged.get("image-archive")
+    if archive is None or "image" in merged:
+        return layers
+    path = BY_NAME["image-archive"].parse(archive.value, archive.where)
+    if path is None:
+        return layers
+    from regdeploy.engine.archives import archive_names  # noqa: PLC0415 - tarfile, only where an archive was given
+
+    names = archive_names(path)
+    if len(names) > 1:
+        raise UsageError(archive.where, f"{path} holds {', '.join(names)}", "say which with --image")
+    return [*layers, {"image": Raw(names[0], archive.source, archive.where)}] if names else layers

@@ -1,0 +1,298 @@
+"""The truth about a deployment: what runs, what is really served, and how that differs from the spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.observe import observe
+from regdeploy.deployment.observed import Observed
+from regdeploy.deployment.plan import plan
+from regdeploy.deployment.request import Request, is_saved, resolve_request
+from regdeploy.deployment.serving import serving_problem
+from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.steps import (
+    WORDS,
+    ActivateWorkload,
+    FetchImage,
+    PrepareWorkload,
+    SettleWorkload,
+    Step,
+    VerifyServing,
+)
+from regdeploy.deployment.workload import Difference, desired_workload, differences, is_ours
+from regdeploy.deployment.world import World
+from regdeploy.engine.model import ContainerFacts, ImageFacts
+from regdeploy.errors import ImageError, NotDeployed
+from regdeploy.host.disk import DiskFacts, disk_facts
+from regdeploy.registry.config import render_config
+from regdeploy.registry.storage import repositories_on_disk, used_bytes
+from regdeploy.tls.certificate import Certificate
+from regdeploy.tls.renewal import renew_after
+from regdeploy.tls.store import StoredVersion
+
+#: Looking through a large store takes minutes: after this many seconds the figure is a minimum, and said to be one.
+_COUNT_SECONDS = 0.1
+_LEAST_FREE = 10**9
+_LOG_LINES = 200
+
+
+class State(StrEnum):
+    """``serving``: all is well. ``degraded``: it answers, with problems. ``down``: it does not answer."""
+
+    SERVING = "serving"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """A deployment as it was found.
+
+    ``drift`` is how things differ from the spec, which the next ``up`` mends; ``problems`` is what is wrong for those
+    who use it, and makes ``state`` other than serving. ``served`` is the certificate that a handshake gave.
+    """
+
+    spec: Spec
+    observed: Observed
+    container: ContainerFacts | None
+    image: ImageFacts | None
+    version: str
+    served: Certificate | None
+    certificate: StoredVersion | None
+    disk: DiskFacts
+    used_bytes: int
+    used_is_minimum: bool
+    repositories: int
+    drift: tuple[Difference, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def state(self) -> State:
+        """One word for it all."""
+        served = self.observed.served
+        if served is None or not served.reachable:
+            return State.DOWN
+        return State.DEGRADED if self.problems else State.SERVING
+
+    def as_json(self) -> dict[str, object]:
+        """The documented, stable keys (README, "status --json"). Times are RFC 3339 UTC; what is not known is null."""
+        return {
+            "name": self.spec.name,
+            "domain": self.spec.domain or None,
+            "url": self.spec.url,
+            "state": self.state.value,
+            "image": self._image_json(),
+            "container": self._container_json(),
+            "endpoint": self._endpoint_json(),
+            "certificate": self._certificate_json(),
+            "storage": {
+                "driver": "filesystem",
+                "path": str(Layout(self.spec.root).data),
+                "used_bytes": self.used_bytes,
+                "used_is_minimum": self.used_is_minimum,
+                "free_bytes": self.disk.free_bytes,
+                "repositories": self.repositories,
+            },
+            "drift": [item._asdict() for item in self.drift],
+            "problems": list(self.problems),
+        }
+
+    def _image_json(self) -> dict[str, object]:
+        digests = self.image.repo_digests if self.image else ()
+        digest = digests[0].partition("@")[2] if digests else self.container.image_id if self.container else None
+        ref = self.container.image if self.container else self.spec.image
+        return {"ref": ref, "digest": digest, "version": self.version or None}
+
+    def _container_json(self) -> dict[str, object] | None:
+        found = self.container
+        if found is None:
+            return None
+        return {"id": found.id, "state": found.state, "started_at": _time(found.started_at), "health": found.health}
+
+    def _endpoint_json(self) -> dict[str, object]:
+        facts = self.observed.served
+        tls = None
+        if self.served is not None:
+            tls = {
+                "issuer": self.served.issuer,
+                "not_before": _time(self.served.not_before),
+                "not_after": _time(self.served.not_after),
+                "sans": list(self.served.names),
+                "fingerprint_sha256": self.served.fingerprint_sha256,
+                "trusted": bool(facts and facts.trusted_by),
+                "trusted_by": (facts.trusted_by or None) if facts else None,
+            }
+        return {
+            "reachable": bool(facts and facts.reachable),
+            "http_status": facts.http_status if facts else None,
+            "auth_required": facts.auth_required if facts else None,
+            "tls": tls,
+        }
+
+    def _certificate_json(self) -> dict[str, object] | None:
+        stored = self.certificate
+        if stored is None:
+            return None
+        return {
+            "source": stored.source,
+            "not_after": _time(stored.leaf.not_after),
+            "renew_after": _time(renew_after(stored.leaf)) if stored.source != Tls.FILES.value else None,
+            "deployed": stored.leaf.fingerprint_sha256 == self.observed.served_fingerprint,
+        }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
+
+
+def status(request: Request, world: World) -> Status:
+    """Look at the deployment that is saved, and change nothing.
+
+    Raises NotDeployed when nothing of regdeploy's is there; EngineError, HostError and UsageError as ``up`` does.
+    """
+    resolved = resolve_request(request)
+    spec = resolved.spec
+    observed = observe(spec, world)
+    current = observed.workload.current
+    if not is_saved(spec.root) and (current is None or not is_ours(current, spec.name)):
+        raise _not_deployed(spec, current)
+    config_text = render_config(tls=spec.tls is not Tls.OFF)
+    planned = plan(resolved, observed, config_text, world.now())
+    data = Layout(spec.root).data
+    used, whole = used_bytes(data, _COUNT_SECONDS)
+    disk = disk_facts(spec.root)
+    served = _served(observed)
+    stored = _current_version(observed)
+    return Status(
+        spec=spec,
+        observed=observed,
+        container=current,
+        image=world.engine.image(current.image_id) if current else observed.image,
+        version=registry_version(tuple(world.engine.logs(spec.name, _LOG_LINES, follow=False))) if current else "",
+        served=served,
+        certificate=stored,
+        disk=disk,
+        used_bytes=used,
+        used_is_minimum=not whole,
+        repositories=repositories_on_disk(data),
+        drift=tuple(_drift(spec, observed, planned.flat, config_text)),
+        problems=tuple(_problems(spec, observed, served, stored, disk, world.now())),
+    )
+
+
+def _not_deployed(spec: Spec, found: ContainerFacts | None) -> NotDeployed:
+    if found is None:
+        return NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
+    return NotDeployed(
+        f"container {found.name}",
+        f"({found.image or found.image_id}, {found.state}) was not made by regdeploy",
+        "`regdeploy plan` shows what taking its place would mean",
+    )
+
+
+def registry_version(log: Sequence[str]) -> str:
+    """The version that the registry says of itself in its log (field ``version``); empty when no line has it."""
+    for line in reversed(log):
+        found = re.search(r'(?<!\.)\bversion="?v?([0-9][^"\s+]*)', line)
+        if found:
+            return found[1]
+    return ""
+
+
+def _current_version(observed: Observed) -> StoredVersion | None:
+    facts = observed.certificates
+    found = [version for version in facts.versions if version.number == facts.current and not version.problem]
+    return found[0] if found else None
+
+
+def _served(observed: Observed) -> Certificate | None:
+    """The certificate of the handshake; read from the store where it is one of those, which saves parsing it."""
+    fingerprint = observed.served_fingerprint
+    if not fingerprint or observed.served is None or observed.served.leaf_der is None:
+        return None
+    for version in observed.certificates.versions:
+        if not version.problem and version.leaf.fingerprint_sha256 == fingerprint:
+            return version.leaf
+    from regdeploy.tls.bundle import describe  # noqa: PLC0415 - cryptography, only for a certificate that is not ours
+
+    return describe(observed.served.leaf_der)
+
+
+def _drift(spec: Spec, observed: Observed, steps: tuple[Step, ...], config_text: str) -> Iterator[Difference]:
+    """Item by item: first the container's, then whatever else the next ``up`` would do, in its words."""
+    there = observed.workload
+    told: tuple[type[Step], ...] = (PrepareWorkload, ActivateWorkload, FetchImage, SettleWorkload, VerifyServing)
+    if there.current is not None and is_ours(there.current, spec.name):
+        if observed.image is None:
+            yield Difference("image", spec.image, there.current.image)
+        elif observed.http_secret is not None:
+            try:
+                desired = desired_workload(spec, observed.image, observed.engine, observed.http_secret, config_text)
+            except ImageError as error:
+                yield Difference("image", "a registry", error.what)
+            else:
+                yield from differences(desired, there.current)
+    else:
+        told = (VerifyServing,)
+    for step in steps:
+        if not isinstance(step, told):
+            yield Difference(WORDS[type(step)][1], "", step.why)
+
+
+def _problems(
+    spec: Spec,
+    observed: Observed,
+    served: Certificate | None,
+    stored: StoredVersion | None,
+    disk: DiskFacts,
+    now: datetime,
+) -> Iterator[str]:
+    current = observed.workload.current
+    if current is None:
+        yield f"no container {spec.name} is there"
+    elif not current.running:
+        code = f" with code {current.exit_code}" if current.exit_code is not None else ""
+        yield f"the container is {current.state}{code}" + (f": {current.error}" if current.error else "")
+    elif observed.served is not None:
+        problem = serving_problem(spec, observed.served, stored.leaf.fingerprint_sha256 if stored else "")
+        if problem:
+            yield problem
+    if current is not None and current.health == "unhealthy":
+        yield "the engine's health check fails"
+    yield from _certificate_problems(spec, observed, served, now)
+    if spec.auth and observed.users_problem:
+        yield f"{Layout(spec.root).htpasswd} {observed.users_problem}"
+    if disk.free_bytes < _LEAST_FREE:
+        yield f"only {disk.free_bytes // 10**6} MB are free for images"
+
+
+def _certificate_problems(spec: Spec, observed: Observed, served: Certificate | None, now: datetime) -> Iterator[str]:
+    for version in observed.certificates.versions:
+        if version.number == observed.certificates.current and version.problem:
+            yield f"the current certificate {version.problem}"
+    if served is None:
+        return
+    if served.not_after <= now:
+        yield f"the certificate served expired on {served.not_after:%Y-%m-%d %H:%M} UTC"
+    elif spec.tls is not Tls.FILES and now >= renew_after(served):
+        yield f"the certificate served is due for renewal since {renew_after(served):%Y-%m-%d}: run `regdeploy up`"
+    elif spec.tls is Tls.FILES and now >= renew_after(served):
+        yield f"the certificate served ends on {served.not_after:%Y-%m-%d}: bring the next one with --cert and --key"
+
+
+def uptime(status: Status, now: datetime) -> str:
+    """How long the container has run, for a person; empty when it does not."""
+    started = status.container.started_at if status.container and status.container.running else None
+    if started is None:
+        return ""
+    seconds = max(0, int((now - started).total_seconds()))
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return f"{seconds} s"
