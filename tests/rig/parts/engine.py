@@ -1,0 +1,162 @@
+"""A Docker engine of our own, apart from any other on the machine."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from tests.rig.parts.processes import Program, RigError, alive, of_folder, run, stop_pid
+
+
+class DockerEngine:
+    """One dockerd with everything it writes below ``folder`` (short: a socket's path has 107 bytes).
+
+    By default it has the bridge docker0 and writes firewall rules, as a user's engine does: for a network namespace
+    of its own. With ``bridge`` (a name of at most 15 characters) it makes that bridge, writes no firewall rule and
+    publishes ports by its proxy: for a second engine in one namespace, and for the demo. ``flags`` go to dockerd
+    (``--userns-remap=default``). With ``tied`` it ends when the process that started it does.
+    """
+
+    def __init__(
+        self, folder: Path, flags: Sequence[str] = (), bridge: str = "", subnet: str = "172.29.0.1/16", *, tied: bool
+    ) -> None:
+        self.folder = folder
+        self.bridge = bridge
+        self._flags = list(flags)
+        self._subnet = subnet
+        self._tied = tied
+        self._program: Program | None = None
+
+    @property
+    def socket(self) -> Path:
+        """The engine's socket."""
+        return self.folder / "docker.sock"
+
+    @property
+    def docker_host(self) -> str:
+        """The value for DOCKER_HOST."""
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id in its pid file, or None where it does not run."""
+        try:
+            pid = int((self.folder / "pid").read_text())
+        except (OSError, ValueError):
+            return None
+        return pid if alive(pid) else None
+
+    def start(self) -> Self:
+        """Start it, return when it answers; RigError with its log's end where it does not."""
+        self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        group = self._cgroup()
+        command = [
+            *("dockerd", "--config-file", str(self.folder / "daemon.json"), "--log-level", "warn"),
+            *("--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")),
+            *("-H", self.docker_host, "--pidfile", str(self.folder / "pid")),
+            *("--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{group}"),
+        ]
+        (self.folder / "daemon.json").write_text("{}")  # and not the machine's /etc/docker/daemon.json
+        if self.bridge:
+            self._make_bridge()
+            command += ["--bridge", self.bridge, "--iptables=false", "--ip-forward=false"]
+        self._program = Program([*command, *self._flags], self.folder / "log", tied=self._tied)
+        self._program.wait_until(self.answers, 60)
+        return self
+
+    def answers(self) -> bool:
+        """Whether the engine answers a ping."""
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(str(self.socket))
+            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+            return b" 200 " in connection.recv(64)
+        return False
+
+    def kill(self) -> None:
+        """End the engine as a power cut would: at once, its containers' processes left behind. ``stop`` tidies up."""
+        if self._program is not None:
+            self._program.kill()
+
+    def stop(self) -> None:
+        """End it with its containers and take away all that it made: mounts, cgroups, its bridge, its folder.
+
+        Works from the folder alone, so also for an engine that another process started; one that is gone is fine.
+        """
+        if self.answers():
+            with suppress(RigError):  # the engine's own end takes the patience of each container
+                ids = run(["docker", "-H", self.docker_host, "ps", "-q"]).split()
+                if ids:
+                    run(["docker", "-H", self.docker_host, "kill", *ids])
+        pid = self.pid
+        if self._program is not None:
+            self._program.stop()
+        elif pid is not None:
+            stop_pid(pid)
+        for left in of_folder(self.folder):
+            stop_pid(left, 2)
+        for mount in reversed(mounts_below(self.folder)):
+            run(["umount", "--lazy", mount])
+        self._remove_cgroups()
+        if self.bridge and _has_link(self.bridge):
+            run(["ip", "link", "delete", self.bridge])
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _make_bridge(self) -> None:
+        if not _has_link(self.bridge):
+            run(["ip", "link", "add", self.bridge, "type", "bridge"])
+            run(["ip", "address", "add", self._subnet, "dev", self.bridge])
+            run(["ip", "link", "set", self.bridge, "up"])
+
+    def _cgroup(self) -> str:
+        """The cgroup above those of its containers, one of its own so that it can be removed."""
+        file = self.folder / "cgroup"
+        if not file.exists():
+            file.write_text(f"regdeploy-{secrets.token_hex(4)}")
+        return file.read_text()
+
+    def _remove_cgroups(self) -> None:
+        """Remove its cgroups, and first the processes in them: those of containers whose engine was killed."""
+        try:
+            name = (self.folder / "cgroup").read_text()
+        except OSError:
+            return
+        for top in Path("/sys/fs/cgroup").glob(f"*/{name}"), Path("/sys/fs/cgroup").glob(name):
+            for parent in top:
+                for group in sorted(parent.glob("**/"), reverse=True):
+                    for pid in (group / "cgroup.procs").read_text().split():
+                        stop_pid(int(pid), 0)
+                    _remove_when_empty(group)
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """The mount points strictly below ``folder``, in the order of mounting."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [point for point in points if point.startswith(f"{folder}/")]
+
+
+def _has_link(name: str) -> bool:
+    # Not by /sys/class/net: that shows the network namespace in which /sys was mounted.
+    links = json.loads(run(["ip", "-json", "link", "show"]))
+    return any(link["ifname"] == name for link in links)
+
+
+def _remove_when_empty(group: Path, seconds: float = 2) -> None:
+    """Remove a cgroup; its last process may take a moment to be gone."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            group.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
