@@ -18,6 +18,7 @@ class Clients:
         self._folder = folder
         credentials = folder / "credentials"
         credentials.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (credentials / "auth.json").write_text("{}")  # buildah and podman refuse to start without the file
         #: The environment for everything that speaks to the rig, regdeploy itself as well.
         self.environ = {
             **environ,

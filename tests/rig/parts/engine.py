@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 import socket
 import time
@@ -32,6 +31,8 @@ class DockerEngine:
         self._flags = list(flags)
         self._subnet = subnet
         self._tied = tied
+        #: Above the cgroups of its containers: one of its own, so that it can be removed. The folder is unique.
+        self.cgroup = "regdeploy-" + "-".join(folder.parts[1:])
         self._program: Program | None = None
 
     @property
@@ -56,12 +57,11 @@ class DockerEngine:
     def start(self) -> Self:
         """Start it, return when it answers; RigError with its log's end where it does not."""
         self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-        group = self._cgroup()
         command = [
             *("dockerd", "--config-file", str(self.folder / "daemon.json"), "--log-level", "warn"),
             *("--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")),
             *("-H", self.docker_host, "--pidfile", str(self.folder / "pid")),
-            *("--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{group}"),
+            *("--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self.cgroup}"),
         ]
         (self.folder / "daemon.json").write_text("{}")  # and not the machine's /etc/docker/daemon.json
         if self.bridge:
@@ -115,25 +115,14 @@ class DockerEngine:
             run(["ip", "address", "add", self._subnet, "dev", self.bridge])
             run(["ip", "link", "set", self.bridge, "up"])
 
-    def _cgroup(self) -> str:
-        """The cgroup above those of its containers, one of its own so that it can be removed."""
-        file = self.folder / "cgroup"
-        if not file.exists():
-            file.write_text(f"regdeploy-{secrets.token_hex(4)}")
-        return file.read_text()
-
     def _remove_cgroups(self) -> None:
         """Remove its cgroups, and first the processes in them: those of containers whose engine was killed."""
-        try:
-            name = (self.folder / "cgroup").read_text()
-        except OSError:
-            return
-        for top in Path("/sys/fs/cgroup").glob(f"*/{name}"), Path("/sys/fs/cgroup").glob(name):
-            for parent in top:
-                for group in sorted(parent.glob("**/"), reverse=True):
-                    for pid in (group / "cgroup.procs").read_text().split():
-                        stop_pid(int(pid), 0)
-                    _remove_when_empty(group)
+        hierarchies = Path("/sys/fs/cgroup")
+        for parent in [*hierarchies.glob(f"*/{self.cgroup}"), *hierarchies.glob(self.cgroup)]:
+            for group in sorted(parent.glob("**/"), reverse=True):
+                for pid in (group / "cgroup.procs").read_text().split():
+                    stop_pid(int(pid), 0)
+                _remove_when_empty(group)
 
 
 def mounts_below(folder: Path) -> list[str]:

@@ -42,6 +42,7 @@ health:
     threshold: 3
 """
 
+# Without the library image's storage.tag, which 2.8 would take for a second storage driver.
 _CONFIG_3 = b"""version: 0.1
 log:
   level: debug
@@ -55,8 +56,6 @@ storage:
     blobdescriptor: inmemory
   filesystem:
     rootdirectory: /var/lib/registry
-  tag:
-    concurrencylimit: 5
 http:
   addr: :5000
   debug:
