@@ -1,0 +1,68 @@
+# Works on a bare Debian 12 as root, with nothing but what apt-get and pip give. `make` alone shows what there is.
+
+PYTHON ?= python3
+COVERAGE_MIN ?= 0
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.stamp
+BENCH := build/bench
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends
+LOCK := build/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
+  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help demo demo-down test check bench fmt lock clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## a registry over HTTPS on this machine: a real ACME order, a push, a pull, its status
+	@$(BIN)/python -m tests.rig.demo up
+
+demo-down: $(STAMP) ## take away everything that the demo made
+	@$(BIN)/python -m tests.rig.demo down
+
+test: check ## check, then the unit tests and those with a real engine, registry and CA, and their coverage
+	$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python tools/branch_coverage.py $(COVERAGE_MIN) regdeploy/deployment regdeploy/tls
+
+check: $(STAMP) ## lint, format, types, and which package may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(STAMP) ## format, and repair what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) $(BENCH)/.stamp ## how long it takes from nothing to the first answer, beside certbot and caddy
+	PATH="$$PATH:$(CURDIR)/$(BENCH)/bin" $(BIN)/python -m tests.bench.up
+	$(BIN)/python -m tests.bench.cli
+
+lock: ## pin every dependency again, with hashes (constraints.txt)
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/pip install --quiet pip-tools
+	$(LOCK) --upgrade --extra dev --output-file constraints.txt pyproject.toml
+	$(LOCK) --upgrade --output-file tests/bench/constraints.txt tests/bench/requirements.in
+
+clean: ## remove what make made in this folder
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("regdeploy needs Python 3.11: make PYTHON=...")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get -q update && $(APT) python3-venv; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install -qq --require-hashes -r constraints.txt
+	$(BIN)/pip install -qq --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BENCH)/.stamp: tests/bench/constraints.txt
+	$(PYTHON) -m venv --clear $(BENCH)
+	$(BENCH)/bin/pip install -qq --require-hashes -r tests/bench/constraints.txt
+	@touch $@
