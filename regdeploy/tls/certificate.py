@@ -48,3 +48,16 @@ class Bundle:
     chain: tuple[Certificate, ...]
     fullchain_pem: bytes
     key_pem: Secret
+
+
+def covers(certificate: Certificate, name: str) -> bool:
+    """Whether clients that ask for ``name`` (A-labels, a wildcard, or an IP address) accept ``certificate``.
+
+    A wildcard stands for exactly one label, the first (RFC 6125 section 6.4.3), and never for a part of an address.
+    """
+    wanted = name.lower().removesuffix(".")
+    if wanted in certificate.names:
+        return True
+    first, dot, rest = wanted.partition(".")
+    is_address = ":" in wanted or rest.rpartition(".")[2].isdecimal()
+    return bool(first and dot) and not is_address and f"*.{rest}" in certificate.names

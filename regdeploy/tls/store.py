@@ -1,0 +1,218 @@
+"""The folder of certificates: versions side by side, one of them current, and the names that the container is told.
+
+```
+versions/0001/            fullchain.pem 0644, privkey.pem 0600, cert.json
+current -> versions/0001  switched by one rename, so that pair and chain change together
+DOMAIN.crt -> current/fullchain.pem
+DOMAIN.key -> current/privkey.pem
+```
+
+Whoever writes holds the deployment's lock. Killed at any point, a version is there whole or not at all, and ``current``
+leads to the one before or the one after.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from regdeploy.errors import CertificateError, HostError
+from regdeploy.files import TEMPORARY_PREFIX, make_folder, refusal, switch_link, sync_folder, write_whole
+from regdeploy.tls.certificate import Bundle
+from regdeploy.tls.record import Record, digest
+from regdeploy.tls.stored import FULLCHAIN, PRIVKEY, RECORD, StoredVersion, read_version
+
+__all__ = ["CertificateStore", "StoreFacts", "StoredVersion"]
+
+_CURRENT = "current"
+_FOLDER_MODE = 0o711
+_LINKS = {".crt": f"{_CURRENT}/{FULLCHAIN}", ".key": f"{_CURRENT}/{PRIVKEY}"}
+_TARGET = re.compile(r"versions/(\d{4,})/?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreFacts:
+    """What the folder holds: ``versions`` ascending, ``links`` by name with the text that they lead to."""
+
+    current: int | None = None
+    versions: tuple[StoredVersion, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+class CertificateStore:
+    """The certificates in ``certs`` (ROOT/certs). Every method raises HostError when the host refuses."""
+
+    def __init__(self, certs: Path) -> None:
+        self._certs = certs
+        self._versions = certs / "versions"
+
+    def read(self) -> StoreFacts:
+        """Look at everything; an absent folder is an empty store, and what is broken is said, not raised."""
+        links = self._links()
+        target = _TARGET.fullmatch(links.pop(_CURRENT, ""))
+        return StoreFacts(
+            current=int(target[1]) if target else None,
+            versions=tuple(read_version(self._folder(number), number) for number in self._numbers()),
+            links=links,
+        )
+
+    def add(self, bundle: Bundle, *, source: str, directory: str, issued_at: datetime, names: Iterable[str]) -> int:
+        """Keep ``bundle`` as a new version, and return its number. It is not current yet."""
+        number = max((0, *self._numbers())) + 1
+        final = self._folder(number)
+        temporary = self._versions / f"{TEMPORARY_PREFIX}{final.name}.{secrets.token_hex(4)}"
+        key = bundle.key_pem.reveal().encode()
+        record = Record(
+            leaf=bundle.leaf,
+            source=source,
+            directory=directory,
+            names=tuple(names),
+            issued_at=issued_at,
+            deployed_at=None,
+            fullchain_sha256=digest(bundle.fullchain_pem),
+            privkey_sha256=digest(key),
+        )
+        make_folder(self._versions, _FOLDER_MODE)
+        try:
+            make_folder(temporary, _FOLDER_MODE)
+            write_whole(temporary / FULLCHAIN, bundle.fullchain_pem, 0o644)
+            write_whole(temporary / PRIVKEY, key, 0o600)
+            write_whole(temporary / RECORD, record.to_json(), 0o644)
+            _rename(temporary, final)
+        except HostError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise HostError(str(final), error.what, error.hint, code=error.code) from error
+        return number
+
+    def install(self, number: int, link_name: str) -> None:
+        """Make ``number`` current, and ``link_name``.crt and .key lead to it.
+
+        ``link_name`` is the domain as files are called. Links of another domain stay until :meth:`prune`: the container
+        that a failed deployment goes back to still needs them. Raises CertificateError where there is no such version.
+        """
+        wanted = {f"{link_name}{suffix}": target for suffix, target in _LINKS.items()}
+        in_the_way = {path.name for path in _entries(self._certs)}.difference(self._links()).intersection(wanted)
+        for name in sorted(in_the_way):
+            what = "is a file that regdeploy did not put there"
+            raise HostError(str(self._certs / name), what, "move it away: the registry is told that name")
+        self.switch(number)
+        for name, target in wanted.items():
+            switch_link(self._certs / name, target)
+
+    def switch(self, number: int | None) -> None:
+        """Make ``number`` current, or none. Raises CertificateError where there is no such version."""
+        link = self._certs / _CURRENT
+        if number is not None:
+            self._must_exist(number)
+            switch_link(link, f"versions/{number:04}")
+            return
+        try:
+            link.unlink()
+            sync_folder(self._certs)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise refusal(link, error) from error
+
+    def mark_deployed(self, number: int, at: datetime) -> None:
+        """Record that ``number`` has been seen served at ``at``; the first time counts. Raises CertificateError."""
+        path = self._folder(number) / RECORD
+        self._must_exist(number)
+        try:
+            record = Record.from_json(_bytes(path))
+        except ValueError as error:
+            raise CertificateError(
+                str(path), f"is broken: {error}", "`regdeploy renew --force` makes another"
+            ) from error
+        if record.deployed_at is None:
+            write_whole(path, replace(record, deployed_at=at).to_json(), 0o644)
+
+    def bundle(self, number: int) -> Bundle:
+        """The bundle of ``number``, whatever its dates. Raises CertificateError when it is broken or not there."""
+        from regdeploy.tls.bundle import load_bundle  # noqa: PLC0415 - only for what is used, not for what is listed
+
+        self._must_exist(number)
+        fullchain, key = self._folder(number) / FULLCHAIN, self._folder(number) / PRIVKEY
+        return load_bundle(_bytes(fullchain), _bytes(key), cert_name=str(fullchain), key_name=str(key))
+
+    def prune(self, keep: int, link_name: str | None = None) -> None:
+        """Remove all versions but the newest ``keep`` and the current one, and what a kill left behind.
+
+        With ``link_name``, links of other domains that :meth:`install` made go too. Each version goes in one rename.
+        """
+        numbers, links = self._numbers(), self._links()
+        for number in numbers[: max(0, len(numbers) - keep)]:
+            if links.get(_CURRENT) != f"versions/{number:04}":
+                _rename(self._folder(number), self._versions / f"{TEMPORARY_PREFIX}{number:04}.{secrets.token_hex(4)}")
+        for name, target in links.items() if link_name is not None else ():
+            stem, suffix = name[:-4], name[-4:]
+            if _LINKS.get(suffix) == target and stem != link_name:
+                _remove(self._certs / name)
+        for path in (*_entries(self._versions), *_entries(self._certs)):
+            if path.name.startswith(TEMPORARY_PREFIX):
+                _remove(path)
+
+    def _links(self) -> dict[str, str]:
+        """Every symbolic link beside ``versions``, with the text that it leads to."""
+        links = {}
+        for path in _entries(self._certs):
+            with suppress(OSError):  # no link, or gone meanwhile
+                links[path.name] = str(path.readlink())
+        return {name: target for name, target in links.items() if not name.startswith(TEMPORARY_PREFIX)}
+
+    def _folder(self, number: int) -> Path:
+        return self._versions / f"{number:04}"
+
+    def _must_exist(self, number: int) -> None:
+        if number not in self._numbers():
+            hint = "`regdeploy up` makes a new one"
+            raise CertificateError(str(self._folder(number)), "there is no such certificate version", hint)
+
+    def _numbers(self) -> list[int]:
+        """The versions' numbers, ascending; a file in a version's place counts, so that it is never overwritten."""
+        names = (path.name for path in _entries(self._versions))
+        return sorted(int(name) for name in names if name.isdecimal() and name == f"{int(name):04}")
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise refusal(folder, error) from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise CertificateError(str(path), "is missing", "`regdeploy up` makes a new one") from error
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def _rename(path: Path, target: Path) -> None:
+    try:
+        os.rename(path, target)  # noqa: PTH104 - as in files: the system call by its name
+        sync_folder(path.parent)
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            with suppress(FileNotFoundError):
+                path.unlink()
+    except OSError as error:
+        raise refusal(path, error) from error
