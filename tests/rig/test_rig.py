@@ -20,7 +20,7 @@ from regdeploy.errors import ImageError
 from regdeploy.registry.images import Generation, generation_of
 from tests.rig.parts.engine import DockerEngine, mounts_below
 from tests.rig.parts.isolation import ADDRESS
-from tests.rig.parts.names import HOSTS, add_hosts_entry, hosts_entry, take_away, trusted
+from tests.rig.parts.names import HOSTS, hosts_entry, hosts_line, put, take_away, trusted
 from tests.rig.parts.pebble import Pebble
 from tests.rig.parts.processes import RigError, alive, listening, of_folder
 from tests.rig.parts.rig import Rig
@@ -215,7 +215,8 @@ def test_a_hosts_file_is_the_same_byte_for_byte_after_an_entry(tmp_path: Path, b
 def test_what_others_add_to_the_hosts_file_in_the_meantime_stays(tmp_path: Path) -> None:
     file = tmp_path / "hosts"
     file.write_text("127.0.0.1 localhost\n")
-    added = add_hosts_entry("a.example", "127.0.0.1", file)
+    added = hosts_line("a.example", "127.0.0.1", file)
+    put(added)
     with file.open("a") as hosts:
         hosts.write("10.0.0.1 theirs\n")
     take_away(added)

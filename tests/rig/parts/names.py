@@ -21,26 +21,30 @@ class Added:
     folders: tuple[str, ...] = ()
 
 
-def add_hosts_entry(name: str, address: str, hosts: Path = HOSTS) -> Added:
-    """Let the machine resolve ``name`` to ``address``. The file is written in place: it may be a mount."""
+def hosts_line(name: str, address: str, hosts: Path = HOSTS) -> Added:
+    """What lets the machine resolve ``name`` to ``address``; nothing is done before ``put``."""
     before = hosts.read_text()
-    text = f"{'' if before.endswith(chr(10)) or not before else chr(10)}{address} {name}\n"
-    with hosts.open("a") as file:
-        file.write(text)
-    return Added(str(hosts), text)
+    separator = "" if before.endswith("\n") or not before else "\n"
+    return Added(str(hosts), f"{separator}{address} {name}\n")
 
 
-def add_trust(host: str, pem: bytes, folder: Path) -> Added:
-    """Let Docker (or podman) trust a CA for ``host`` (``NAME`` or ``NAME:PORT``); ``folder`` is its certs.d.
-
-    Raises FileExistsError where somebody has put a CA there.
-    """
+def trust(host: str, pem: bytes, folder: Path) -> Added:
+    """What lets Docker (or podman) trust a CA for ``host`` (``NAME`` or ``NAME:PORT``); ``folder`` is its certs.d."""
     file = folder / host / "ca.crt"
-    missing = [parent for parent in [file.parent, *file.parent.parents] if not parent.exists()]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("xb") as output:
-        output.write(pem)
-    return Added(str(file), pem.decode(), whole=True, folders=tuple(str(parent) for parent in missing))
+    missing = [str(parent) for parent in [file.parent, *file.parent.parents] if not parent.exists()]
+    return Added(str(file), pem.decode(), whole=True, folders=tuple(missing))
+
+
+def put(added: Added) -> None:
+    """Add that to the machine; raises FileExistsError rather than replace somebody's file.
+
+    An addition can be written down before it is made, so that whoever is killed in between can still take it away.
+    """
+    file = Path(added.file)
+    if added.whole:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("x" if added.whole else "a") as output:  # in place: /etc/hosts may be a mount
+        output.write(added.text)
 
 
 def take_away(added: Added) -> None:
@@ -60,8 +64,9 @@ def take_away(added: Added) -> None:
 
 @contextmanager
 def hosts_entry(name: str, address: str, hosts: Path = HOSTS) -> Iterator[None]:
-    """``add_hosts_entry`` for a while."""
-    added = add_hosts_entry(name, address, hosts)
+    """Let the machine resolve ``name`` to ``address``, for a while."""
+    added = hosts_line(name, address, hosts)
+    put(added)
     try:
         yield
     finally:
@@ -70,11 +75,13 @@ def hosts_entry(name: str, address: str, hosts: Path = HOSTS) -> Iterator[None]:
 
 @contextmanager
 def trusted(host: str, pem: bytes, folders: Sequence[Path] = TRUST) -> Iterator[None]:
-    """``add_trust`` for docker, podman, skopeo and buildah, for a while."""
+    """Let docker, podman, skopeo and buildah trust a CA for ``host``, for a while."""
     added: list[Added] = []
     try:
         for folder in folders:
-            added.append(add_trust(host, pem, folder))  # noqa: PERF401 - those made before a failure must be undone
+            addition = trust(host, pem, folder)
+            put(addition)
+            added.append(addition)
         yield
     finally:
         for addition in reversed(added):

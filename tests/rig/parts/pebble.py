@@ -66,9 +66,20 @@ class Pebble:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_certificate()
         self._write_config()
+        for name in ("pebble", "pebble-challtestsrv"):  # so that their command lines say whose they are
+            (self.folder / name).unlink(missing_ok=True)
+            (self.folder / name).symlink_to(f"/usr/bin/{name}")
         dns = Program(
             [
-                *("pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", self.dns),
+                *(
+                    str(self.folder / "pebble-challtestsrv"),
+                    "-defaultIPv4",
+                    "127.0.0.1",
+                    "-defaultIPv6",
+                    "",
+                    "-dns01",
+                    self.dns,
+                ),
                 *("-http01", "", "-https01", "", "-tlsalpn01", ""),
                 *("-management", f"127.0.0.1:{self.dns_management_port}"),
             ],
@@ -77,7 +88,7 @@ class Pebble:
         )
         self._programs.append(dns)
         pebble = Program(
-            ["pebble", "-config", str(self.folder / "config.json"), "-dnsserver", self.dns],
+            [str(self.folder / "pebble"), "-config", str(self.folder / "config.json"), "-dnsserver", self.dns],
             self.folder / "pebble.log",
             self._environ(),
             tied=self.tied,

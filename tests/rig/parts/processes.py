@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+_PROGRAMS = ("dockerd", "containerd", "runc", "pebble")
+
 
 class RigError(RuntimeError):
     """The rig cannot do what was asked; the text has the program's own words."""
@@ -101,13 +103,15 @@ def alive(pid: int) -> bool:
 
 
 def of_folder(folder: Path) -> Iterator[int]:
-    """Yield the processes whose command line names ``folder``, this one aside: a rig's folder is nobody else's."""
-    needle = os.fsencode(folder)
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with suppress(OSError):
-                if needle in (entry / "cmdline").read_bytes():
-                    yield int(entry.name)
+    """Yield the rig's programs whose command line names ``folder``, which is one rig's alone.
+
+    Somebody's editor or ``tail`` on a file in there is none of them.
+    """
+    needle = os.fsencode(folder) + b"/"
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (entry / "comm").read_text().startswith(_PROGRAMS) and needle in (entry / "cmdline").read_bytes():
+                yield int(entry.name)
 
 
 def tail(log: Path, lines: int = 20) -> str:

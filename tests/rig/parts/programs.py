@@ -11,7 +11,7 @@ from tests.rig.parts.images import Content, Image, layer
 from tests.rig.parts.processes import RigError, run
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_APPLETS = ("cat", "httpd", "id", "ls", "sh", "sleep", "stat", "touch", "true", "wget")
+_APPLETS = ("cat", "echo", "httpd", "id", "ls", "sh", "sleep", "stat", "touch", "true", "wget")
 
 _ENTRYPOINT = b"""#!/bin/sh
 set -e
@@ -87,15 +87,14 @@ def library() -> dict[str, Image]:
             "ExposedPorts": {"5000/tcp": {}},
             "Volumes": {"/var/lib/registry": {}},
         },
-        _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        _architecture(),
     )
-    busybox = Image((layer(_busybox_files(), folders=("tmp",)),), _shell_config(), base.architecture)
     return {
         "registry:2.7": _with_config(base, "etc/docker/registry/config.yml", _CONFIG_2, "2.7"),
         "registry:2.8": _with_config(base, "etc/docker/registry/config.yml", _CONFIG_2, "2.8"),
         "registry:3": _with_config(base, "etc/distribution/config.yml", _CONFIG_3, "3"),
-        "notaregistry:1": busybox,
-        "busybox:latest": busybox,
+        "notaregistry:1": busybox(),
+        "busybox:latest": busybox(),
     }
 
 
@@ -105,8 +104,13 @@ def _with_config(base: Image, path: str, content: bytes, version: str) -> Image:
     return replace(base, layers=(*base.layers, layer({path: content})), config=config)
 
 
-def _shell_config() -> dict[str, list[str]]:
-    return {"Cmd": ["sh"], "Env": ["PATH=/bin"]}
+def busybox() -> Image:
+    """A shell and a few programs."""
+    return Image((layer(_busybox_files(), folders=("tmp",)),), {"Cmd": ["sh"], "Env": ["PATH=/bin"]}, _architecture())
+
+
+def _architecture() -> str:
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
 def _busybox_files() -> dict[str, Content]:

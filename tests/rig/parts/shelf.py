@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.rig.parts.clients import Clients
 from tests.rig.parts.images import Image, docker_archive, oci_layout, random_image, random_platforms
+from tests.rig.parts.processes import run
 
 
 class Images:
@@ -20,12 +21,7 @@ class Images:
     def load(self, images: Mapping[str, Image]) -> None:
         """Put these into the engine under these references."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        archive = self._folder / "load.tar"
-        archive.write_bytes(docker_archive(images))
-        try:
-            self._clients.docker("load", "--quiet", "--input", str(archive))
-        finally:
-            archive.unlink()
+        load(images, self._clients.environ, self._folder)
 
     def random(self, reference: str, layers: int = 3, size: int = 4096) -> Image:
         """Put an image that nobody else has into the engine; returns what it is made of."""
@@ -60,3 +56,13 @@ class Images:
     def discard(self) -> None:
         """Remove the scratch space."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def load(images: Mapping[str, Image], environ: Mapping[str, str], folder: Path) -> None:
+    """Put images into the engine of that environment; ``folder`` is scratch space."""
+    archive = folder / "load.tar"
+    archive.write_bytes(docker_archive(images))
+    try:
+        run(["docker", "load", "--quiet", "--input", str(archive)], environ)
+    finally:
+        archive.unlink()
