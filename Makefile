@@ -49,6 +49,8 @@ lock: ## pin every dependency again, with hashes (constraints.txt)
 	build/lock/bin/pip install --quiet pip-tools
 	$(LOCK) --upgrade --extra dev --output-file constraints.txt pyproject.toml
 	$(LOCK) --upgrade --output-file tests/bench/constraints.txt tests/bench/requirements.in
+	sed -i '1i # Every dependency with its hashes, for pip install --require-hashes; `make lock` makes this anew.' \
+	  constraints.txt tests/bench/constraints.txt
 
 clean: ## remove what make made in this folder
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.rig.parts.names import HOSTS
-from tests.rig.parts.processes import of_folder
+from tests.rig.parts.processes import of_folder, stop_pid
 from tests.rig.parts.rig import Rig
 
 Demo = Callable[..., subprocess.CompletedProcess[str]]
@@ -40,6 +40,8 @@ def demo(rig: Rig, folder: Path) -> Iterator[Demo]:
 
     yield run
     run("down")
+    for pid in of_folder(folder):  # where even that failed
+        stop_pid(pid)
 
 
 def machine() -> dict[str, object]:
