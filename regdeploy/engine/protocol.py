@@ -3,9 +3,10 @@
 Implemented by :class:`regdeploy.engine.docker_engine.DockerEngine` and, in memory, by ``tests.fakes.engine``; one
 contract suite runs against both.
 
-A workload NAME lives in up to three containers: NAME (current), NAME-next (candidate), NAME-previous. Whatever is
-killed between two writes, calling the same method again goes on from there; no container is removed before the one
-that replaces it has been started; volumes are never removed.
+A workload NAME lives in up to three containers: NAME (current), NAME-next (candidate), NAME-previous (the last one
+that was proved). Whatever is killed between two writes, calling the same method again goes on from there; no container
+that was proved is removed before the one that replaces it is; volumes are never removed, and neither is a container
+that somebody else made, other than by ``remove``.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ class Engine(Protocol):
         """
         ...
 
-    def load(self, archive: Path, report: Report) -> ImageFacts:
+    def load(self, archive: Path, report: Report, tag_as: str = "") -> ImageFacts:
         """Load the one image of an archive: docker-save tar, OCI layout as a tar or as a folder.
 
-        Raises ImageError with code ``image.archive`` where it is none of these or holds several images.
+        Of several platforms the engine's own is taken, of several images the one named ``tag_as``. Afterwards
+        ``tag_as`` names the loaded image, whatever the archive calls it. Raises ImageError with code
+        ``image.archive`` where the archive is none of these, is damaged, or holds no such image or several.
         """
         ...
 
@@ -63,9 +66,11 @@ class Engine(Protocol):
         """Put the candidate in place of the current container and start it.
 
         The current one is stopped if it runs (``stop_timeout`` seconds to drain), then NAME → NAME-previous,
-        NAME-next → NAME, start. Resumes from any half-way state. Returns when the engine has started it, not when
-        it serves. Raises EngineError with code ``engine.port`` where another process has its port; what was renamed
-        stays so, and ``restore`` undoes it.
+        NAME-next → NAME, start. Resumes from any half-way state. Where there is a NAME-previous already, the
+        current one was never proved: then it is removed, and NAME-previous stays what ``restore`` brings back. A
+        current one that somebody else made takes the place of our NAME-previous. Returns when the engine has started
+        it, not when it serves. Raises EngineError with code ``engine.port`` where another process has its port; what
+        was renamed stays so, and ``restore`` undoes it.
         """
         ...
 
@@ -74,14 +79,17 @@ class Engine(Protocol):
 
         Returns the last 20 log lines of the failed one. A candidate is removed too. Without a NAME-previous the
         current container is removed only where this very object has activated it (a first deployment that failed);
-        any other stays and is started, so that calling again after a crash never removes what was put back.
+        any other stays and is started, so that calling again after a crash never removes what was put back. With a
+        candidate still there, nothing was replaced yet: the current one stays and is started.
         """
         ...
 
     def settle(self, name: str, keep_as: str | None = None) -> None:
         """Say that the current container is proved: NAME-previous is removed, or renamed and left stopped.
 
-        Raises EngineError where NAME-previous was made by somebody else and no ``keep_as`` is given.
+        One that is kept does not come back when the engine restarts: a restart policy that would start it although it
+        was stopped (``always``, ``on-failure``) becomes ``no``. Raises EngineError where NAME-previous was made by
+        somebody else and no ``keep_as`` is given, and where no current container runs.
         """
         ...
 
@@ -90,7 +98,7 @@ class Engine(Protocol):
         ...
 
     def restart(self, name: str, stop_timeout: int) -> None:
-        """Stop (``stop_timeout`` seconds to drain) and start the container NAME."""
+        """Stop (``stop_timeout`` seconds to drain) and start the container NAME; the engine does both by itself."""
         ...
 
     def stop(self, name: str, stop_timeout: int) -> None:

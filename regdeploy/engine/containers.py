@@ -1,0 +1,198 @@
+"""Docker's containers, one verb at a time: :class:`regdeploy.engine.workloads.Containers` over the engine's API."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regdeploy.engine.client import Client
+from regdeploy.engine.facts import container_facts, names_of
+from regdeploy.engine.images import Images
+from regdeploy.engine.model import (
+    ContainerFacts,
+    Mount,
+    ObservedWorkload,
+    Workload,
+    candidate_name,
+    previous_name,
+)
+from regdeploy.errors import EngineError
+
+if TYPE_CHECKING:
+    from docker.errors import APIError
+
+_REMOVAL_SECONDS = 10
+
+
+class DockerContainers:
+    """The containers of one engine; each write is one request."""
+
+    def __init__(self, client: Client, images: Images) -> None:
+        self._client = client
+        self._images = images
+
+    def family(self, name: str) -> ObservedWorkload:
+        """Return the containers NAME, NAME-next and NAME-previous, in one request and one more for each."""
+        wanted = (name, candidate_name(name), previous_name(name))
+        pattern = "|".join(re.escape(each) for each in wanted)
+        found = {facts.name: facts for facts in self._listed({"name": [f"^/?({pattern})$"]}, wanted)}
+        return ObservedWorkload(*(found.get(each) for each in wanted))
+
+    def all(self) -> tuple[ContainerFacts, ...]:
+        """Return every container, running or not."""
+        return tuple(self._listed(None, None))
+
+    def _listed(self, filters: dict[str, list[str]] | None, wanted: tuple[str, ...] | None) -> Iterator[ContainerFacts]:
+        with self._client.speaking():
+            listed: list[dict[str, Any]] = self._client.api.containers(all=True, filters=filters)
+            for entry in listed:
+                if wanted is None or set(names_of(entry)) & set(wanted):
+                    facts = self._inspect(entry["Id"])
+                    if facts is not None:
+                        yield facts
+
+    def _inspect(self, name: str) -> ContainerFacts | None:
+        from docker.errors import NotFound  # noqa: PLC0415 - heavy
+
+        try:
+            return container_facts(self._client.api.inspect_container(name))
+        except NotFound:
+            return None  # removed since it was listed
+
+    def create(self, name: str, workload: Workload) -> None:
+        """Create it. Raises EngineError, ``host.files`` where a folder to mount is missing: Docker would make it."""
+        where = f"container {name}"
+        remote = self._client.endpoint.remote
+        for mount in workload.mounts:
+            if mount.kind == "bind" and not remote and not Path(mount.source).exists():
+                raise EngineError(where, f"{mount.source} is to be mounted and is not there", code="host.files")
+            if ":" in mount.source or ":" in mount.target:
+                raise EngineError(where, f"{mount.source}:{mount.target}: Docker cannot mount a path with a colon")
+        # By the name that people know, while that is the image meant: `docker ps` shows it.
+        named = self._images.find(workload.image)
+        image = workload.image if named is not None and named.id == workload.image_id else workload.image_id
+        with self._client.speaking(where):
+            self._client.api.create_container_from_config(creation(workload, image), name)  # type: ignore[no-untyped-call]
+
+    def start(self, name: str) -> None:
+        """Start it; one that runs is fine."""
+        with self._client.speaking(f"container {name}"):
+            self._client.api.start(name)
+
+    def stop(self, name: str, timeout: int) -> None:
+        """Stop it; absent or stopped is fine."""
+        from docker.errors import NotFound  # noqa: PLC0415 - heavy
+
+        with self._client.speaking(f"container {name}"), suppress(NotFound):
+            self._client.api.stop(name, timeout=timeout)  # the SDK waits for that long more than usual
+
+    def restart(self, name: str, timeout: int) -> None:
+        """Stop and start it."""
+        with self._client.speaking(f"container {name}"):
+            self._client.api.restart(name, timeout=timeout)
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give it another name."""
+        with self._client.speaking(f"container {name}"):
+            self._client.api.rename(name, new_name)
+
+    def remove(self, name: str) -> None:
+        """Remove it, without its volumes; absent is fine. Where the engine is removing it already, wait for that."""
+        from docker.errors import APIError, NotFound  # noqa: PLC0415 - heavy
+
+        with self._client.speaking(f"container {name}"), suppress(NotFound):
+            try:
+                self._client.api.remove_container(name, v=False, force=True)
+            except APIError as error:
+                if not _is_conflict(error):
+                    raise
+                deadline = time.monotonic() + _REMOVAL_SECONDS
+                while self._inspect(name) is not None:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+
+    def set_restart_policy(self, name: str, policy: str) -> None:
+        """Change when the engine starts it by itself."""
+        with self._client.speaking(f"container {name}"):
+            self._client.api.update_container(name, restart_policy={"Name": policy})  # type: ignore[arg-type]
+
+    def logs(self, name: str, tail: int, *, follow: bool) -> Iterator[str]:
+        """Yield the last ``tail`` lines of both streams; bytes that are no UTF-8 come as U+FFFD.
+
+        Raises at once where there is no such container.
+        """
+        with self._client.speaking(f"container {name}"):
+            stream = self._client.api.logs(name, stream=True, follow=follow, tail=tail)
+        return self._lines(name, stream)
+
+    def _lines(self, name: str, stream: Any) -> Iterator[str]:  # noqa: ANN401 - the SDK's CancellableStream
+        rest = b""
+        try:
+            with self._client.speaking(f"container {name}"):
+                for chunk in stream:
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    yield from map(_text, lines)
+            if rest:
+                yield _text(rest)
+        finally:
+            with suppress(OSError, AttributeError):  # what is closed already has no socket left to close
+                stream.close()
+
+
+def creation(workload: Workload, image: str) -> dict[str, Any]:
+    """The body of ``POST /containers/create``: what a careful administrator would have typed after ``docker run``."""
+    ports: dict[str, list[dict[str, str]]] = {}
+    for publish in workload.publishes:
+        binding = {"HostIp": publish.host_ip, "HostPort": str(publish.host_port)}
+        ports.setdefault(f"{publish.container_port}/tcp", []).append(binding)
+    in_memory = dict.fromkeys(workload.tmpfs, "")
+    in_memory |= {mount.target: "" for mount in workload.mounts if mount.kind == "tmpfs"}
+    host: dict[str, Any] = {
+        "Binds": [_bind(mount, workload) for mount in workload.mounts if mount.kind != "tmpfs"],
+        "Tmpfs": in_memory,
+        "PortBindings": ports,
+        "NetworkMode": "default",
+        "CapDrop": ["ALL"],
+        "CapAdd": list(workload.cap_add),
+        "ReadonlyRootfs": True,
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": workload.pids_limit,
+        "RestartPolicy": {"Name": "unless-stopped"},
+        "LogConfig": {
+            "Type": "json-file",
+            "Config": {"max-size": workload.log_max_size, "max-file": str(workload.log_max_files)},
+        },
+    }
+    if workload.host_userns:
+        host["UsernsMode"] = "host"
+    body: dict[str, Any] = {
+        "Image": image,
+        "Env": [f"{name}={value}" for name, value in workload.environment.items()],
+        "Labels": dict(workload.labels),
+        "ExposedPorts": {port: {} for port in ports},
+        "StopTimeout": workload.stop_timeout,
+        "HostConfig": host,
+    }
+    if workload.command is not None:
+        body["Cmd"] = list(workload.command)
+    return body
+
+
+def _bind(mount: Mount, workload: Workload) -> str:
+    """As after ``-v``. ``Mounts`` would be stricter, but knows nothing of SELinux labels."""
+    options = ["ro"] * mount.read_only + ["z"] * (workload.selinux_relabel and mount.kind == "bind")
+    return ":".join(filter(None, (mount.source, mount.target, ",".join(options))))
+
+
+def _is_conflict(error: APIError) -> bool:
+    return error.status_code == HTTPStatus.CONFLICT
+
+
+def _text(line: bytes) -> str:
+    return line.removesuffix(b"\r").decode(errors="replace")

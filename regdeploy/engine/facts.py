@@ -1,0 +1,181 @@
+"""From the engine's JSON to the values of :mod:`regdeploy.engine.model`. Pure.
+
+The answers are those of ``GET /containers/ID/json``, ``/images/NAME/json``, ``/version`` and ``/info`` (Docker Engine
+API 1.41 and later; Podman's service gives the same). A field that is missing is an empty one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast, get_args
+
+from regdeploy.engine.model import ContainerFacts, ContainerState, EngineFacts, Health, ImageFacts, Mount, Publish
+
+Json = Mapping[str, Any]
+
+_STATES = frozenset(get_args(ContainerState))
+_HEALTH = frozenset(get_args(Health))
+_ENDED = ("exited", "dead", "restarting")
+
+
+def container_facts(answer: Json) -> ContainerFacts:
+    """One container from its inspection."""
+    config, host, state = _part(answer, "Config"), _part(answer, "HostConfig"), _part(answer, "State")
+    status = state.get("Status")
+    started = _time(state.get("StartedAt"))
+    health = _part(state, "Health").get("Status")
+    logs = _part(host, "LogConfig")
+    return ContainerFacts(
+        id=answer["Id"],
+        name=answer["Name"].lstrip("/"),
+        state=cast("ContainerState", status if status in _STATES else "dead"),
+        started_at=started,
+        finished_at=_time(state.get("FinishedAt")),
+        exit_code=state.get("ExitCode") if started and status in _ENDED else None,
+        health=cast("Health", health if health in _HEALTH else "none"),
+        error=state.get("Error") or "",
+        image=config.get("Image") or "",
+        image_id=answer.get("Image") or "",
+        environment=_environment(config),
+        mounts=_mounts(answer, host),
+        publishes=_publishes(answer, host),
+        command=tuple(config.get("Cmd") or ()),
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        labels=dict(config.get("Labels") or {}),
+        cap_drop=_capabilities(host.get("CapDrop")),
+        cap_add=_capabilities(host.get("CapAdd")),
+        read_only=bool(host.get("ReadonlyRootfs")),
+        no_new_privileges=any(_sets_no_new_privileges(option) for option in host.get("SecurityOpt") or ()),
+        pids_limit=limit if (limit := host.get("PidsLimit") or 0) > 0 else None,
+        restart_policy=_part(host, "RestartPolicy").get("Name") or "no",
+        stop_timeout=config.get("StopTimeout"),
+        log_options=dict(logs.get("Config") or {}) if logs.get("Type") == "json-file" else {},
+        network_mode=host.get("NetworkMode") or "",
+        userns_mode=host.get("UsernsMode") or "",
+    )
+
+
+def image_facts(answer: Json) -> ImageFacts:
+    """One image from its inspection."""
+    config = _part(answer, "Config")
+    return ImageFacts(
+        id=answer["Id"],
+        tags=tuple(answer.get("RepoTags") or ()),
+        repo_digests=tuple(answer.get("RepoDigests") or ()),
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        environment=_environment(config),
+        architecture=answer.get("Architecture") or "",
+        os=answer.get("Os") or "",
+        size=int(answer.get("Size") or 0),
+        created=answer.get("Created") or "",
+        version=(config.get("Labels") or {}).get("org.opencontainers.image.version", ""),
+    )
+
+
+def engine_facts(version: Json, info: Json, *, url: str, remote: bool) -> EngineFacts:
+    """The engine from ``/version`` and ``/info``."""
+    security = {part for option in info.get("SecurityOptions") or () for part in option.split(",")}
+    return EngineFacts(
+        version=version.get("Version") or info.get("ServerVersion") or "",
+        api_version=version.get("ApiVersion") or "",
+        os=version.get("Os") or info.get("OSType") or "",
+        architecture=version.get("Arch") or "",
+        url=url,
+        remote=remote,
+        rootless="name=rootless" in security,
+        userns_remap="name=userns" in security,
+        selinux="name=selinux" in security,
+        data_root=info.get("DockerRootDir") or "",
+        runtime_name="podman" if is_podman(version) else "docker",
+    )
+
+
+def is_podman(version: Json) -> bool:
+    """Whether that ``/version`` is Podman's."""
+    return any("podman" in (part.get("Name") or "").lower() for part in version.get("Components") or ())
+
+
+def publishers(listed: list[Json], port: int) -> tuple[tuple[str, str], ...]:
+    """Who publishes TCP ``port`` of the host, from ``GET /containers/json``: (container name, host ip)."""
+    found: dict[tuple[str, str], None] = {}
+    for container in listed:
+        for entry in container.get("Ports") or ():
+            if entry.get("PublicPort") == port and entry.get("Type") == "tcp":
+                address = entry.get("IP") or ""
+                found[names_of(container)[0], "" if address in ("0.0.0.0", "::") else address] = None  # noqa: S104 - compared, not bound
+    return tuple(found)
+
+
+def names_of(listed: Json) -> tuple[str, ...]:
+    """The names of a container in a list; one that is linked to has further ones, with two slashes."""
+    return tuple(name.lstrip("/") for name in listed.get("Names") or ()) or (listed["Id"][:12],)
+
+
+def _part(answer: Json, name: str) -> Json:
+    return answer.get(name) or {}
+
+
+def _time(text: str | None) -> datetime | None:
+    """RFC 3339 with nanoseconds; the year 1 is Go's way to say never."""
+    if not text or text.startswith("0001-"):
+        return None
+    short = re.sub(r"\.(\d{1,6})\d*", lambda match: f".{match[1]:0<6}", text)
+    return datetime.fromisoformat(short).astimezone(UTC)
+
+
+def _environment(config: Json) -> dict[str, str]:
+    pairs = (entry.partition("=") for entry in config.get("Env") or ())
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def _capabilities(names: list[str] | None) -> tuple[str, ...]:
+    return tuple(name.upper().removeprefix("CAP_") for name in names or ())
+
+
+def _sets_no_new_privileges(option: str) -> bool:
+    name, _, value = option.replace("=", ":").partition(":")
+    return name == "no-new-privileges" and value in ("", "true")
+
+
+def _mounts(answer: Json, host: Json) -> tuple[Mount, ...]:
+    mounts = [_mount(entry) for entry in answer.get("Mounts") or ()]
+    told = {mount.target for mount in mounts}
+    mounts += [Mount("", target, kind="tmpfs") for target in host.get("Tmpfs") or {} if target not in told]
+    return tuple(sorted(mounts, key=lambda mount: mount.target))  # the engine's order changes from answer to answer
+
+
+def _mount(entry: Json) -> Mount:
+    kind = entry.get("Type")
+    if kind == "volume":
+        return Mount(entry["Name"], entry["Destination"], read_only=not entry.get("RW"), kind="volume")
+    if kind == "tmpfs":
+        return Mount("", entry["Destination"], kind="tmpfs")
+    return Mount(entry.get("Source") or "", entry["Destination"], read_only=not entry.get("RW"))
+
+
+def _publishes(answer: Json, host: Json) -> tuple[Publish, ...]:
+    """The TCP ports as they were asked for; where the engine chose them, as they are now."""
+    asked = host.get("PortBindings") or {}
+    actual = _part(answer, "NetworkSettings").get("Ports") or {}
+    found: dict[Publish, None] = {}
+    for key in sorted({*asked, *actual}):
+        port, _, protocol = key.partition("/")
+        if protocol not in ("", "tcp"):
+            continue
+        entries = [entry for entry in asked.get(key) or () if (entry.get("HostPort") or "0") != "0"]
+        if entries and all(entry["HostPort"].isdigit() for entry in entries):
+            pairs = [(entry.get("HostIp") or "", entry["HostPort"]) for entry in entries]
+        else:
+            pairs = _without_twins(actual.get(key) or [])
+        found |= {Publish(address, int(number), int(port)): None for address, number in pairs}
+    return tuple(found)
+
+
+def _without_twins(entries: list[Json]) -> list[tuple[str, str]]:
+    """(host ip, host port); "every address" comes as one entry of IPv4 and one of IPv6."""
+    pairs = [(entry.get("HostIp") or "", entry["HostPort"]) for entry in entries]
+    twins = {number for address, number in pairs if address == "::" and ("0.0.0.0", number) in pairs}  # noqa: S104 - compared, not bound
+    return [("" if number in twins else address, number) for address, number in pairs]
