@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from regdeploy.errors import CertificateError
-from regdeploy.files import make_folder, refusal, write_whole
+from regdeploy.files import TEMPORARY_PREFIX, make_folder, refusal, write_whole
 from regdeploy.tls.bundle import make_bundle
 from regdeploy.tls.certificate import Bundle
 from regdeploy.tls.parsed import BROKEN, belongs, certificate_pem, key_pem, parse, private_keys
@@ -55,11 +55,8 @@ class InternalAuthority:
 
     def former_roots(self) -> tuple[bytes, ...]:
         """The roots before this one, so that what was installed for clients can be told from what is theirs."""
-        try:
-            paths = sorted(self._folder.glob("root-*.crt"))
-        except OSError as error:
-            raise refusal(self._folder, error) from error
-        contents = (_content(path) for path in paths)
+        roots = [path for path in _entries(self._folder) if path.name.startswith("root-") and path.suffix == ".crt"]
+        contents = [_content(path) for path in roots]
         return tuple(content for content in contents if content is not None and content != self.root_pem())
 
     def ensure(self, names: Sequence[str], now: datetime) -> bytes:
@@ -130,11 +127,20 @@ class InternalAuthority:
             .sign(key, SHA256())
         )
         make_folder(self._folder, 0o700)
+        self._clear_leftovers()
         self._keep_former()
         # The key first: a certificate without its key could be trusted by clients and never sign.
         write_whole(self._key, key_pem(key).reveal().encode(), 0o600)
         write_whole(self._certificate, certificate_pem(certificate), 0o644)
         return certificate, key
+
+    def _clear_leftovers(self) -> None:
+        for path in _entries(self._folder):
+            if path.name.startswith(TEMPORARY_PREFIX):
+                try:
+                    path.unlink()
+                except OSError as error:
+                    raise refusal(path, error) from error
 
     def _keep_former(self) -> None:
         """Keep the root that is replaced: clients may trust it, and it has to be told from somebody else's."""
@@ -143,6 +149,15 @@ class InternalAuthority:
             for der in certificates_in(content, str(self._certificate)) if content else ():
                 fingerprint = parse(der, str(self._certificate)).fingerprint(SHA256()).hex()
                 write_whole(self._folder / f"root-{fingerprint[:8]}.crt", content or b"", 0o644)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise refusal(folder, error) from error
 
 
 def _content(path: Path) -> bytes | None:
@@ -224,7 +239,7 @@ def _permitted(names: Sequence[str]) -> Iterator[x509.GeneralName]:
 
 
 def _may_sign_for(root: x509.Certificate, names: Sequence[str]) -> bool:
-    """Whether the constraints of ``root`` permit every one of ``names``; a root that is not ours may have none."""
+    """Whether the constraints of ``root`` permit every one of ``names``. A root without any is not ours."""
     try:
         permitted = root.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or ()
     except (x509.ExtensionNotFound, *BROKEN):

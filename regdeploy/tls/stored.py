@@ -100,4 +100,4 @@ def _parsed(fullchain: bytes, key: bytes) -> tuple[Certificate, bool, str]:
     try:
         return *inspect(fullchain, key, cert_name=f"its {FULLCHAIN}", key_name=f"its {PRIVKEY}"), ""
     except CertificateError as error:
-        return UNREADABLE, False, f"{error.where} {error.what}"
+        return UNREADABLE, False, str(error)
