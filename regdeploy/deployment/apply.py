@@ -55,7 +55,7 @@ from regdeploy.registry.images import generation_of
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts
 from regdeploy.tls.renewal import renew_after
-from regdeploy.tls.store import CertificateStore
+from regdeploy.tls.store import CertificateStore, StoreFacts
 
 _LOG_LINES = 20
 _ASK_ENGINE_EVERY = 0.3
@@ -116,7 +116,8 @@ class Application:
         except (Exception, KeyboardInterrupt) as error:
             self._undo(error)
             raise
-        self._store.prune(_KEPT_VERSIONS)
+        if self._spec.tls is not Tls.OFF:
+            self._store.prune(_KEPT_VERSIONS, certificate_name(self._spec.domain))
 
     def _undo(self, cause: BaseException) -> None:
         for undo in (*reversed(self._undo_files), *reversed(self._undo_containers)):
@@ -256,8 +257,7 @@ class Application:
         spec = self._spec
         fingerprint = ""
         if spec.tls is not Tls.OFF:
-            assert self._current is not None, "the plan installs before it verifies"
-            fingerprint = self._store.bundle(self._current).leaf.fingerprint_sha256
+            fingerprint = current_fingerprint(self._store.read())
         facts = self._world.endpoint.wait(spec, self._stopped())
         problem = serving_problem(spec, facts, fingerprint)
         if problem:
@@ -355,6 +355,14 @@ class Application:
             raise
         finally:
             pool.shutdown(wait=True)
+
+
+def current_fingerprint(facts: StoreFacts) -> str:
+    """SHA-256 of the current version's leaf, lower hex; empty when there is none, or it is broken."""
+    for version in facts.versions:
+        if version.number == facts.current and not version.problem:
+            return version.leaf.fingerprint_sha256
+    return ""
 
 
 def describe_image(reference: str, image: ImageFacts, version: str = "") -> str:

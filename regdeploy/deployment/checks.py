@@ -16,6 +16,7 @@ from regdeploy.deployment.spec import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, Spec, 
 from regdeploy.engine.model import EngineFacts
 from regdeploy.host.folders import unsafe
 from regdeploy.host.names import CaaFacts, Resolution
+from regdeploy.registry import users
 
 _GIGABYTE = 10**9
 _LEAST_FREE = 100 * 10**6
@@ -166,7 +167,7 @@ def _selinux(spec: Spec, engine: EngineFacts, host: HostFacts) -> Iterator[Check
 
 
 def _users(spec: Spec, observed: Observed) -> Iterator[Check]:
-    if spec.auth and observed.users_problem:
+    if spec.auth and observed.users_problem not in ("", users.ABSENT, users.NOBODY):  # the first user mends these two
         path = Layout(spec.root).htpasswd
         yield _stop("access", f"{path}: {observed.users_problem}", "mend or remove that line: nobody can log in")
 

@@ -5,7 +5,6 @@ https://distribution.github.io/distribution/about/configuration/
 
 from __future__ import annotations
 
-from regdeploy.registry.images import Generation
 from regdeploy.rendering import render
 
 #: How long a stopping registry lets requests end, in seconds. The container's stop timeout must be longer.
@@ -14,19 +13,17 @@ DRAIN_SECONDS = 30
 
 def render_config(
     *,
-    generation: Generation,
     tls: bool,
     delete: bool = True,
     read_only: bool = False,
     drain_seconds: int = DRAIN_SECONDS,
 ) -> str:
-    """The text of ``config.yml`` for an image of ``generation``. The same input always gives the same text.
+    """The text of ``config.yml``, good for 2.x and 3.x alike. The same input always gives the same text.
 
     ``read_only`` refuses pushes and deletes while pulls go on (for a garbage collection); it takes a restart.
     """
     return render(
         "config.yml.j2",
-        generation=generation.value,
         tls=tls,
         delete=delete,
         read_only=read_only,

@@ -20,6 +20,9 @@ BCRYPT_COST = 5
 #: bcrypt looks at no more, https://pypi.org/project/bcrypt/ ; cutting in silence would accept wrong passwords.
 MAX_PASSWORD_BYTES = 72
 MAX_NAME_LENGTH = 255
+#: The two problems that the first user mends.
+ABSENT = "is not there"
+NOBODY = "names nobody: every login is refused"
 
 _BCRYPT = re.compile(r"\$2[abxy]?\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # 31 signs, none that is read for another
@@ -112,7 +115,7 @@ def problems(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return "is not there"
+        return ABSENT
     except (OSError, UnicodeError) as error:
         return f"cannot be read: {error}"
     lines = text.splitlines()
@@ -125,7 +128,7 @@ def problems(path: Path) -> str:
         if not _BCRYPT.fullmatch(value):
             return f"line {number} ({name}) is not a bcrypt hash: {name} cannot log in"
     if not any(map(_is_entry, lines)):
-        return "names nobody: every login is refused"
+        return NOBODY
     return ""
 
 

@@ -1,0 +1,43 @@
+"""What tests of whole deployments get: the command, a name that leads here, and an engine left clean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig.parts.command import Command
+from tests.rig.parts.names import hosts_entry, trusted
+from tests.rig.parts.pebble import Pebble
+from tests.rig.parts.rig import Rig
+
+DOMAIN = "regisry.lagoudocker.io"
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def command(rig: Rig, root: Path, tmp_path: Path, clean_engine: None) -> Command:
+    """``regdeploy``, with a root folder that is not there yet."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    return Command(rig.environ, root, folder)
+
+
+@pytest.fixture
+def acme(pebble: Pebble) -> tuple[str, ...]:
+    """The options for the rig's CA."""
+    return ("--acme-directory", pebble.directory, "--acme-ca-bundle", str(pebble.ca_bundle))
+
+
+@pytest.fixture
+def domain(pebble: Pebble) -> Iterator[str]:
+    """A name that leads here, and whose certificates Docker, podman and skopeo trust when the rig's CA issued them."""
+    with hosts_entry(DOMAIN, "127.0.0.1"), trusted(DOMAIN, pebble.root_pem()):
+        yield DOMAIN
+
+
+@pytest.fixture
+def password() -> str:
+    """A password that is not made by regdeploy."""
+    return PASSWORD

@@ -1,0 +1,54 @@
+"""What tests ask of a deployment from outside: with curl's eyes, through the engine, through a client."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+from tests.rig.parts.clients import Clients
+
+
+def ask(
+    path: str, *, port: int, login: tuple[str, str] | None = None, tls: bool = True, address: str = "127.0.0.1"
+) -> tuple[int, bytes, str]:
+    """GET ``path`` without verifying anything: status, body, and the leaf's SHA-256 (empty without TLS)."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection = (
+        http.client.HTTPSConnection(address, port, timeout=5, context=context)
+        if tls
+        else http.client.HTTPConnection(address, port, timeout=5)
+    )
+    headers = {"Authorization": "Basic " + base64.b64encode(":".join(login).encode()).decode()} if login else {}
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    leaf = b""
+    if isinstance(connection.sock, ssl.SSLSocket):
+        leaf = connection.sock.getpeercert(binary_form=True) or b""
+    connection.close()
+    return answer.status, body, hashlib.sha256(leaf).hexdigest() if leaf else ""
+
+
+def inspect(clients: Clients, name: str = "registry") -> dict[str, Any]:
+    """``docker inspect`` of a container."""
+    found: dict[str, Any] = json.loads(clients.docker("inspect", name))[0]
+    return found
+
+
+def names(clients: Clients) -> set[str]:
+    """Every container's name, running or not."""
+    return set(clients.docker("ps", "--all", "--format", "{{.Names}}").split())
+
+
+def current_fingerprint(root: Path) -> str:
+    """SHA-256 of the leaf that the ``current`` link leads to."""
+    pem = (root / "certs" / "current" / "fullchain.pem").read_text()
+    leaf = pem.partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf)).hexdigest()
