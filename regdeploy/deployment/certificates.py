@@ -8,6 +8,7 @@ from datetime import datetime
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.spec import Spec, Tls
 from regdeploy.deployment.steps import InstallCertificate, IssueCertificate, Step
+from regdeploy.registry.environment import certificate_name
 from regdeploy.tls.renewal import is_due, renew_after
 from regdeploy.tls.store import StoredVersion
 
@@ -53,11 +54,8 @@ def plan_certificate(spec: Spec, observed: Observed, now: datetime) -> Certifica
 
 def linked(observed: Observed, spec: Spec) -> bool:
     """Whether the names that the container is told lead to the current version."""
-    links = observed.certificates.links
-    return (
-        links.get(f"{spec.domain}.crt") == "current/fullchain.pem"
-        and links.get(f"{spec.domain}.key") == "current/privkey.pem"
-    )
+    links, name = observed.certificates.links, certificate_name(spec.domain)
+    return links.get(f"{name}.crt") == "current/fullchain.pem" and links.get(f"{name}.key") == "current/privkey.pem"
 
 
 def why_unfit(version: StoredVersion, spec: Spec, observed: Observed, now: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,7 +34,8 @@ class Certificate:
     @property
     def issuer_name(self) -> str:
         """The issuer for a person: its organization and common name."""
-        parts = dict(part.partition("=")[::2] for part in self.issuer.split(","))
+        pairs = (part.partition("=") for part in re.split(r"(?<!\\),", self.issuer))  # RFC 4514 section 2.4
+        parts = {name: re.sub(r"\\(.)", r"\1", value) for name, _, value in pairs}
         return " ".join(dict.fromkeys(filter(None, (parts.get("O"), parts.get("CN"))))) or self.issuer
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.rig.parts.isolation import isolate
+from tests.rig.parts.names import hosts_entry
 from tests.rig.parts.packages import install
 from tests.rig.parts.pebble import Pebble, PebbleOptions
 from tests.rig.parts.processes import RigError
 from tests.rig.parts.rig import Rig, running_rig
+
+#: A name that leads to this host, for the engine too.
+DOMAIN = "regisry.lagoudocker.io"
 
 _HERE = Path(__file__).parent
 _FOLDER = pytest.StashKey[Path]()
@@ -52,7 +56,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def rig(pytestconfig: pytest.Config) -> Iterator[Rig]:
     """The engine with the images in it, and the clients."""
-    with running_rig(pytestconfig.stash[_FOLDER]) as running:
+    # Before the engine starts: Go looks at /etc/hosts again after five seconds only.
+    with hosts_entry(DOMAIN, "127.0.0.1"), running_rig(pytestconfig.stash[_FOLDER]) as running:
         yield running
 
 

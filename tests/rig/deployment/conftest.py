@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig.conftest import DOMAIN
 from tests.rig.parts.command import Command
-from tests.rig.parts.names import hosts_entry, trusted
+from tests.rig.parts.names import trusted
 from tests.rig.parts.pebble import Pebble
 from tests.rig.parts.rig import Rig
 
-DOMAIN = "regisry.lagoudocker.io"
 PASSWORD = "correct horse battery staple"
 
 
@@ -33,7 +33,7 @@ def acme(pebble: Pebble) -> tuple[str, ...]:
 @pytest.fixture
 def domain(pebble: Pebble) -> Iterator[str]:
     """A name that leads here, and whose certificates Docker, podman and skopeo trust when the rig's CA issued them."""
-    with hosts_entry(DOMAIN, "127.0.0.1"), trusted(DOMAIN, pebble.root_pem()):
+    with trusted(DOMAIN, pebble.root_pem()):
         yield DOMAIN
 
 
