@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from regdeploy.engine.archives import Archive, open_archive
 from regdeploy.engine.client import Client
 from regdeploy.engine.facts import image_facts
 from regdeploy.engine.model import ImageFacts, PullProgress
 from regdeploy.engine.protocol import Report
 from regdeploy.errors import EngineError, ImageError
+
+if TYPE_CHECKING:
+    from regdeploy.engine.archives import Archive
 
 #: The engine's words for why it has no image, and what to make of each; the first that fits counts.
 _REFUSALS: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -91,6 +93,8 @@ class Images:
 
     def load(self, path: Path, report: Report, architecture: str, tag_as: str) -> ImageFacts:
         """Load the image for ``architecture`` of an archive; see Engine."""
+        from regdeploy.engine.archives import open_archive  # noqa: PLC0415 - tarfile, only where an archive was given
+
         where = str(path)
         with open_archive(path, architecture, tag_as) as archive:
             if archive.image.zstd and self._client.version["ApiVersion"] == "1.41":
