@@ -7,7 +7,7 @@ API 1.41 and later; Podman's service gives the same). A field that is missing is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
@@ -98,7 +98,7 @@ def is_podman(version: Json) -> bool:
     return any("podman" in (part.get("Name") or "").lower() for part in version.get("Components") or ())
 
 
-def publishers(listed: list[Json], port: int) -> tuple[tuple[str, str], ...]:
+def publishers(listed: Sequence[Json], port: int) -> tuple[tuple[str, str], ...]:
     """Who publishes TCP ``port`` of the host, from ``GET /containers/json``: (container name, host ip)."""
     found: dict[tuple[str, str], None] = {}
     for container in listed:

@@ -28,13 +28,13 @@ def translated(where: str, url: str) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise _from_answer(where, error.explanation or str(error), error.status_code) from error
+    except (ValueError, KeyError) as error:  # before requests' own, whose JSON error is a ValueError as well
+        what = f"the engine answered something that is not its API: {error}"
+        raise EngineError(url, what, "is that URL a Docker engine's?") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise _from_network(where, url, error) from error
     except docker.errors.DockerException as error:
         raise EngineError(where, str(error)) from error
-    except (ValueError, KeyError) as error:
-        what = f"the engine answered something that is not its API: {error}"
-        raise EngineError(url, what, "is that URL a Docker engine's?") from error
 
 
 def _from_answer(where: str, words: str, status: int | None) -> EngineError:
@@ -59,13 +59,14 @@ def _from_network(where: str, url: str, error: Exception) -> EngineError:
     import requests  # noqa: PLC0415 - heavy
     import urllib3  # noqa: PLC0415 - heavy
 
-    cause = _system_error(error)
+    inner = _inner(error)
+    cause = next((item for item in inner if isinstance(item, OSError) and isinstance(item.errno, int)), None)
     number = cause.errno if cause is not None else None
-    words = cause.strerror if cause is not None and cause.strerror else str(error)
+    words = cause.strerror if cause is not None and cause.strerror else str(inner[-1])
     if isinstance(error, requests.exceptions.SSLError):
         hint = "check DOCKER_CERT_PATH, or the certificates of the Docker context"
         return EngineError(url, f"TLS with the engine failed: {error}", hint, code="engine.tls")
-    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)) or isinstance(cause, TimeoutError):
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)) or isinstance(inner[-1], TimeoutError):
         return EngineError(
             where, "the engine does not answer", f"is {url} overloaded or hanging?", code="engine.timeout"
         )
@@ -80,13 +81,10 @@ def _from_network(where: str, url: str, error: Exception) -> EngineError:
     return EngineError(where, f"the connection to the engine broke: {words}", f"is {url} still up?")
 
 
-def _system_error(error: BaseException | None) -> OSError | None:
-    """The operating system's own error inside what requests and urllib3 wrapped around it."""
-    seen: list[object] = [error]
-    for item in seen:  # grows while it is walked
-        if isinstance(item, OSError) and item.errno is not None:
-            return item
-        if isinstance(item, BaseException):
-            inner = (*item.args, getattr(item, "reason", None), item.__cause__, item.__context__)
-            seen.extend(part for part in inner if isinstance(part, BaseException) and part not in seen)
-    return None
+def _inner(error: BaseException) -> list[BaseException]:
+    """``error`` and what requests and urllib3 have wrapped in it, the innermost last."""
+    found = [error]
+    for item in found:  # grows while it is walked
+        parts = (*item.args, getattr(item, "reason", None))
+        found.extend(part for part in parts if isinstance(part, BaseException) and part not in found)
+    return found
