@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Any
 
-_FILES = {"os.mkdir", "os.rename", "os.symlink", "os.remove", "os.rmdir", "os.link", "os.truncate"}
+_FILES = {"os.mkdir", "os.rename", "os.symlink", "os.remove", "os.rmdir", "os.link"}
 
 
 def is_write(event: str, arguments: tuple[Any, ...]) -> bool:

@@ -1,0 +1,198 @@
+"""Everything outside the spine, in memory: a CA that signs at once, an endpoint that serves what its container read.
+
+The engine is :class:`tests.fakes.engine.FakeEngine`; files are real, in a folder of the test's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from regdeploy.deployment.checks import Check
+from regdeploy.deployment.plan import Plan
+from regdeploy.deployment.reporting import Event
+from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.world import World
+from regdeploy.engine.model import ContainerFacts
+from regdeploy.errors import AcmeError, NeedsConfirmation
+from regdeploy.host.names import CaaFacts, Resolution
+from regdeploy.registry import users
+from regdeploy.registry.api import EndpointFacts
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.bundle import make_bundle
+from tests.certs import Made, make_intermediate, make_leaf, make_root
+from tests.fakes.engine import FakeEngine
+
+START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class FakeClock:
+    """Time that stands still unless a test moves it."""
+
+    moment: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def forward(self, **amount: float) -> None:
+        """Move on, by the arguments of timedelta."""
+        self.moment += timedelta(**amount)
+
+
+_ROOT = make_root()
+_INTERMEDIATE = make_intermediate(_ROOT, lifetime=timedelta(days=3000))
+
+
+@dataclass
+class FakeAuthority:
+    """An ACME CA. ``refusal`` makes every order fail with these words; ``issued`` counts certificates."""
+
+    lifetime: timedelta = timedelta(days=90)
+    refusal: str = ""
+    issued: int = 0
+    asked: int = 0
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def issue(
+        self,
+        settings: AcmeSettings,
+        state: Path,
+        *,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        cancel: threading.Event,
+        directory: DirectoryFacts | None,
+    ) -> Issued:
+        sys.audit("tests.fakes.write", "order")
+        self.asked += 1
+        if cancel.is_set():
+            raise AcmeError("acme", "was cancelled", problem="cancelled")
+        if self.refusal:
+            raise AcmeError(", ".join(settings.names), self.refusal, problem="unauthorized")
+        report("validated")
+        leaf: Made = make_leaf(_INTERMEDIATE, *settings.names, begin=now() - timedelta(hours=1), lifetime=self.lifetime)
+        self.issued += 1
+        sys.audit("tests.fakes.write", "certificate")
+        bundle = make_bundle(
+            leaf.pem + _INTERMEDIATE.pem,
+            leaf.key_pem,
+            names=settings.names,
+            now=now(),
+            cert_name="the CA's certificate",
+            key_name="its key",
+            complete=True,
+        )
+        return Issued(bundle=bundle, account="https://ca.example/account/1", challenge="http-01")
+
+    def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
+        return DirectoryFacts(url=url, date=self.clock())
+
+
+class FakeEndpoint:
+    """Serves what a container read at its start, as the registry does: a certificate changed since is not served."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._host = engine.host
+        self._read: dict[tuple[str, datetime | None], bytes | None] = {}
+
+    def probe(self, spec: Spec, trust: Mapping[str, bytes]) -> EndpointFacts:
+        container = self._holder(spec)
+        if container is None:
+            return EndpointFacts(error="refuses connections")
+        leaf = self._leaf(container)
+        if spec.tls is not Tls.OFF and leaf is None:
+            return EndpointFacts(error="does not speak TLS")
+        status = 401 if container.environment.get("REGISTRY_AUTH") else 200
+        return EndpointFacts(
+            reachable=True, http_status=status, auth_required=status == 401, is_registry=True, leaf_der=leaf
+        )
+
+    def wait(self, spec: Spec, stopped: Callable[[], bool]) -> EndpointFacts:
+        return self.probe(spec, {})
+
+    def _holder(self, spec: Spec) -> ContainerFacts | None:
+        for container in self._host.containers.values():
+            if container.state == "running" and any(p.host_port == spec.port for p in container.publishes):
+                return container
+        return None
+
+    def _leaf(self, container: ContainerFacts) -> bytes | None:
+        """What it read when it started: looked at the first time that anybody asks after that."""
+        started = (container.id, container.started_at)
+        if started not in self._read:
+            self._read[started] = self._on_disk(container)
+        return self._read[started]
+
+    def _on_disk(self, container: ContainerFacts) -> bytes | None:
+        inside = container.environment.get("REGISTRY_HTTP_TLS_CERTIFICATE", "")
+        mounted = {mount.target: mount.source for mount in container.mounts}
+        if not inside or "/certs" not in mounted:
+            return None
+        path = Path(mounted["/certs"]) / Path(inside).name
+        if not path.exists():
+            return None
+        pem = path.read_text().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
+        return ssl.PEM_cert_to_DER_cert(pem)
+
+
+class FakeNames:
+    """Every name leads here."""
+
+    def resolve(self, name: str) -> Resolution:
+        return Resolution(a=("127.0.0.1",))
+
+    def caa(self, name: str) -> CaaFacts:
+        return CaaFacts()
+
+
+@dataclass
+class FakeReporter:
+    """Remembers what was told; ``yes`` is the answer to every question."""
+
+    yes: bool = True
+    events: list[Event] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+
+    def checked(self, checks: Sequence[Check]) -> None:
+        self.checks.extend(checks)
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def confirm(self, plan: Plan, question: str) -> None:
+        self.questions.append(question)
+        if not self.yes:
+            raise NeedsConfirmation("", question)
+
+
+def fake_world(
+    engine: FakeEngine, clock: FakeClock, authority: FakeAuthority | None = None, endpoint: FakeEndpoint | None = None
+) -> World:
+    """A world of these parts."""
+    return World(
+        engine=engine,
+        endpoint=endpoint or FakeEndpoint(engine),
+        authority=authority or FakeAuthority(clock=clock),
+        names=FakeNames(),
+        now=clock,
+        uid=0,
+        who="tester",
+    )
+
+
+def fingerprint(facts: EndpointFacts) -> str:
+    """SHA-256 of the leaf served."""
+    return hashlib.sha256(facts.leaf_der).hexdigest() if facts.leaf_der else ""
+
+
+def logs_in(root: Path, user: str) -> bool:
+    """Whether htpasswd has that user."""
+    return user in users.read(root / "auth/htpasswd")
