@@ -1,1 +1,35 @@
 """ACME (RFC 8555). The only package that imports ``acme`` and ``josepy``, and only when a function here is called."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+
+
+def issue(
+    settings: AcmeSettings,
+    state: Path,
+    *,
+    now: Callable[[], datetime],
+    report: Callable[[str], None],
+    cancel: threading.Event,
+    directory: DirectoryFacts | None,
+) -> Issued:
+    """Obtain a certificate; see :func:`regdeploy.tls.acme.order.issue`."""
+    from regdeploy.tls.acme import order  # noqa: PLC0415 - acme and josepy, only where a certificate is obtained
+
+    return order.issue(settings, state, now=now, report=report, cancel=cancel, directory=directory)
+
+
+def directory_facts(url: str, ca_bundle: Path | None) -> DirectoryFacts:
+    """What the CA says of itself; see :func:`regdeploy.tls.acme.directory.directory_facts`."""
+    from regdeploy.tls.acme import directory  # noqa: PLC0415 - requests, only where a CA is asked
+
+    return directory.directory_facts(url, ca_bundle)
+
+
+__all__ = ["directory_facts", "issue"]

@@ -42,8 +42,9 @@ class Issued:
 class DirectoryFacts:
     """What a CA says of itself (RFC 8555 section 7.1.1).
 
-    ``caa_identities`` are lower case; ``profiles`` are the names of those offered; ``date`` is the answer's Date header,
-    aware, for the clock check; ``endpoints`` are the resources' URLs by name, so that the order need not ask again.
+    ``caa_identities`` are lower case; ``profiles`` are the names of those offered; ``date`` is the answer's Date
+    header, aware, for the clock check; ``endpoints`` are the resources' URLs by name, so that the order need not ask
+    again.
     """
 
     url: str

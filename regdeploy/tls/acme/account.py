@@ -1,0 +1,209 @@
+"""The ACME account: its key, kept for good, and its URL, which can be asked for with the key (RFC 8555 section 7.3)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+from acme import messages
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from josepy.jwk import JWKEC
+
+from regdeploy.errors import AcmeError, UsageError
+from regdeploy.files import make_folder, refusal, sync_folder, write_whole
+from regdeploy.tls.acme.connection import host_of
+from regdeploy.tls.acme.network import Network, Refusal
+from regdeploy.tls.acme.settings import AcmeSettings
+
+_CREATED = 201
+_OPTIONS = "--eab-kid and --eab-hmac-key-file"
+
+
+def open_account(ca: Network, settings: AcmeSettings, state: Path, report: Callable[[str], None]) -> Account:
+    """The account for the CA's directory under ``state``, registered if there is none, its e-mail address up to date.
+
+    Sets ``key`` and ``account`` of ``ca``. A known account costs no request. The key is on disk before the CA has seen
+    it: after a crash in between, the same key leads to the same account. Raises AcmeError, UsageError, HostError.
+    """
+    account = Account(ca, settings, state, report)
+    known = account.load()
+    try:
+        if not known:
+            account.register()
+        elif account.contact != _contact(settings):
+            account.update()
+    except Refusal as no:
+        if not account.is_lost(no):
+            raise
+        account.replace()
+    return account
+
+
+def folder_of(state: Path, directory: str) -> Path:
+    """Where the account at ``directory`` lies: readable by its host, kept apart by its whole URL."""
+    host = re.sub(r"[^a-z0-9.-]", "_", host_of(directory).lower())
+    return state / "accounts" / f"{host}-{hashlib.sha256(directory.encode()).hexdigest()[:12]}"
+
+
+class Account:
+    """One account at one CA, in a folder of its own: ``account.key`` (PKCS #8 PEM) and ``account.json``, both 0600."""
+
+    def __init__(self, ca: Network, settings: AcmeSettings, state: Path, report: Callable[[str], None]) -> None:
+        self.contact: tuple[str, ...] = ()
+        self._new_key = False
+        self._ca = ca
+        self._settings = settings
+        self._report = report
+        self._folder = folder_of(state, settings.directory)
+        self._key_path = self._folder / "account.key"
+        self._facts_path = self._folder / "account.json"
+        for folder in (state, self._folder.parent, self._folder):
+            make_folder(folder, 0o700)
+
+    def load(self) -> bool:
+        """Read the key, or make one; whether the account's URL is known as well."""
+        pem = _read(self._key_path)
+        if pem is None:
+            self._make_key()
+            return False
+        self._ca.key = JWKEC(key=_private_key(pem, self._key_path))
+        try:
+            facts = json.loads(_read(self._facts_path) or b"")
+            self.contact = tuple(facts["contact"])
+            self._ca.account = str(facts["url"])
+        except (ValueError, LookupError, TypeError):
+            return False  # lost or damaged: the CA tells the URL again
+        return True
+
+    def register(self) -> None:
+        """Ask for the key's account, made if there is none, and keep its URL."""
+        self._ca.account = ""
+        contact = _contact(self._settings)
+        terms = self._ca.directory.terms
+        given = {"contact": contact} if contact else {}  # a contact that is passed is sent, be it empty
+        message = messages.NewRegistration(
+            **given, terms_of_service_agreed=True, external_account_binding=self._binding()
+        )
+        try:
+            response = self._ca.post(self._ca.endpoint("newAccount"), message)
+        except Refusal as no:
+            if self._settings.eab_kid:
+                no.hint = f"check {_OPTIONS}: a binding holds for one CA, and at some for one account"
+            raise
+        self._ca.account = self._url(response.headers.get("Location", ""))
+        made = response.status_code == _CREATED
+        self.contact = contact if made else tuple(self._ca.read(messages.Registration, response).contact or ())
+        self._save()
+        agreed = f", its terms agreed to: {terms}" if terms else ""
+        self._report(f"account registered{agreed}" if made else "account found")
+        if self.contact != contact:
+            self.update()
+
+    def update(self) -> None:
+        """Tell the CA the e-mail address as it is now (RFC 8555 section 7.3.2)."""
+        contact = _contact(self._settings)
+        self._ca.post(self._ca.account, messages.UpdateRegistration(contact=contact))
+        self.contact = contact
+        self._save()
+        self._report("account's e-mail address updated")
+
+    def is_lost(self, no: Refusal) -> bool:
+        """Whether ``no`` means that the CA does not know the account, or does not accept it any more."""
+        if no.problem != "unauthorized":
+            return no.problem == "accountDoesNotExist"
+        if not self._ca.account:  # said of the key: a new one is no use where it was made now, or the binding is wrong
+            return not self._new_key and not self._settings.eab_kid
+        try:  # the account, or only what it asked for?
+            response = self._ca.post(self._ca.account)
+        except Refusal:
+            return True
+        return self._ca.read(messages.Registration, response).status not in (None, messages.STATUS_VALID)
+
+    def replace(self) -> None:
+        """Register a new key in place of a lost account's, which stays beside it as ``account.key.old-N``."""
+        try:
+            self._facts_path.unlink(missing_ok=True)  # first: it must never lie beside another account's key
+            names = (self._key_path.with_name(f"account.key.old-{number}") for number in count(1))
+            self._key_path.rename(next(name for name in names if not name.exists()))
+            sync_folder(self._folder)
+        except OSError as error:
+            raise refusal(self._key_path, error) from error
+        self._report("the CA does not know the account any more: registering another")
+        self._make_key()
+        self.register()
+
+    def _make_key(self) -> None:
+        private = ec.generate_private_key(ec.SECP256R1())
+        pem = private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write_whole(self._key_path, pem, 0o600)
+        self._ca.key = JWKEC(key=private)
+        self._new_key = True
+
+    def _save(self) -> None:
+        facts = {
+            "directory": self._settings.directory,
+            "url": self._ca.account,
+            "contact": list(self.contact),
+            "terms_agreed": self._ca.directory.terms,
+            "eab_kid": self._settings.eab_kid,
+        }
+        write_whole(self._facts_path, json.dumps(facts, indent=2).encode() + b"\n", 0o600)
+
+    def _url(self, location: str) -> str:
+        if not location:
+            raise AcmeError(self._ca.host, "registered an account and did not say where", "run the same command again")
+        return location
+
+    def _binding(self) -> dict[str, object] | None:
+        """The external account binding (RFC 8555 section 7.3.4), HS256."""
+        settings = self._settings
+        if not settings.eab_kid or settings.eab_hmac_key is None:
+            if settings.eab_kid or settings.eab_hmac_key is not None:
+                raise UsageError(_OPTIONS, "one was given without the other", "give both, as the CA gave them to you")
+            if self._ca.directory.eab_required:
+                raise AcmeError(
+                    self._ca.host,
+                    "wants an external account binding, and none was given",
+                    f"add {_OPTIONS}, as the CA gave them to you",
+                    problem="externalAccountRequired",
+                )
+            return None
+        text = settings.eab_hmac_key.reveal().strip().rstrip("=")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", text) or len(text) % 4 == 1:
+            # Not the text itself: it is a secret. Python's decoder would skip what it does not know, and go on.
+            raise UsageError(
+                "--eab-hmac-key-file", "is not base64url", "the file holds the HMAC key's text alone, as the CA gave it"
+            )
+        return messages.ExternalAccountBinding.from_data(
+            self._ca.key.public_key(), settings.eab_kid, text, messages.Directory(self._ca.directory.endpoints)
+        )
+
+
+def _contact(settings: AcmeSettings) -> tuple[str, ...]:
+    return (f"mailto:{settings.email}",) if settings.email else ()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def _private_key(pem: bytes, path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError):  # no PEM; or one with a password
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise AcmeError(str(path), "is no EC P-256 private key in PEM", "move it away: a new account is registered")
+    return key

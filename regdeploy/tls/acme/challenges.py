@@ -1,0 +1,155 @@
+"""How control of a name is proved (RFC 8555 section 8): one class a kind of challenge. A new kind is one more class.
+
+A tls-alpn-01 solver takes port 443 and makes a certificate from each proof's key authorization (RFC 8737), a dns-01
+solver writes the key authorization's digest into a TXT record (RFC 8555 section 8.4): each needs :class:`Proof` alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from regdeploy.errors import AcmeError
+
+_PREFIX = "/.well-known/acme-challenge/"
+_ADDRESSES = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104 - the CA comes from outside
+_NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+_PATIENCE = 5.0  # seconds for a whole request
+_AT_ONCE = 64  # connections; who comes beyond them is turned away
+_LONGEST = 8192  # bytes of a request
+_HEAD = b"HTTP/1.1 %b\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What the CA must find for ``name``. The token is base64url; the key authorization is ``token.thumbprint``."""
+
+    name: str
+    token: str
+    key_authorization: str
+
+
+class Solver(Protocol):
+    """One way to answer. ``kind`` is the challenge's type as ACME spells it; ``port`` is that of http-01, else 0."""
+
+    kind: str
+    port: int
+
+    def start(self, proofs: Sequence[Proof]) -> None:
+        """Have all proofs in place when this returns. Raises AcmeError, with nothing left behind."""
+        ...
+
+    def stop(self) -> None:
+        """Take everything away again, from any thread and at any time; nothing starts after it. Never raises."""
+        ...
+
+
+class Http01:
+    """Answers http-01 on ``port`` of every address, IPv4 and IPv6: the key authorization for its token, else 404."""
+
+    kind = "http-01"
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._answers: dict[bytes, bytes] = {}
+        self._listeners: list[socket.socket] = []
+        self._stopped = False
+        self._lock = threading.Lock()  # between a stop that comes from outside and a start
+        self._slots = threading.BoundedSemaphore(_AT_ONCE)
+
+    def start(self, proofs: Sequence[Proof]) -> None:
+        """See :class:`Solver`. The port is bound when it returns."""
+        self._answers = {(_PREFIX + proof.token).encode(): proof.key_authorization.encode() for proof in proofs}
+        with self._lock:
+            try:
+                for family, address in () if self._stopped else _ADDRESSES:
+                    self._listen(family, address)
+            except OSError as error:
+                self._close()
+                raise self._refusal(error) from error
+
+    def stop(self) -> None:
+        """See :class:`Solver`."""
+        with self._lock:
+            self._stopped = True
+            self._close()
+
+    def _listen(self, family: socket.AddressFamily, address: str) -> None:
+        try:
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            self._listeners.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((address, self.port))
+        except OSError as error:
+            if family == socket.AF_INET6 and error.errno in _NO_SUCH_FAMILY:
+                return  # a host without IPv6
+            raise
+        listener.listen(_AT_ONCE)
+        threading.Thread(target=self._accept, args=(listener,), name="http-01", daemon=True).start()
+
+    def _close(self) -> None:
+        while self._listeners:
+            listener = self._listeners.pop()
+            with suppress(OSError):  # not listening yet
+                listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which close() alone does not
+            listener.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            if self._slots.acquire(blocking=False):
+                threading.Thread(target=self._serve, args=(connection,), name="http-01", daemon=True).start()
+            else:
+                connection.close()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection:
+                connection.settimeout(_PATIENCE)
+                connection.sendall(self._answer(_request(connection)))
+        except OSError:
+            pass  # whoever it was went away; the CA comes again
+        finally:
+            self._slots.release()
+
+    def _answer(self, request: bytes) -> bytes:
+        method, _, rest = request.partition(b" ")
+        body = self._answers.get(rest.partition(b" ")[0]) if method == b"GET" else None
+        status = b"404 Not Found" if body is None else b"200 OK"
+        return _HEAD % (status, len(body or b"")) + (body or b"")
+
+    def _refusal(self, error: OSError) -> AcmeError:
+        where = f"port {self.port}"
+        if error.errno == errno.EADDRINUSE:
+            return AcmeError(
+                where,
+                "is taken, and the CA's http-01 challenge must be answered there",
+                f"stop what listens there (ss -ltnp 'sport = :{self.port}'), or forward port 80 to another one and name"
+                " it with --http-01-port",
+            )
+        if error.errno == errno.EACCES:
+            return AcmeError(
+                where, "may not be opened by this user", "run regdeploy as root, or forward port 80 to --http-01-port"
+            )
+        return AcmeError(where, f"cannot be opened: {error.strerror or error}", "name another one with --http-01-port")
+
+
+def _request(connection: socket.socket) -> bytes:
+    """The request's head, as far as it comes."""
+    received = b""
+    while b"\r\n\r\n" not in received and len(received) < _LONGEST:
+        part = connection.recv(_LONGEST)
+        if not part:
+            break
+        received += part
+    return received

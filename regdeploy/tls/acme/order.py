@@ -1,0 +1,158 @@
+"""An order from first to last (RFC 8555 section 7.4): account, names proved, CSR sent, certificate fetched, checked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import requests
+from acme import messages
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from regdeploy.errors import AcmeError, CertificateError
+from regdeploy.tls.acme.account import Account, open_account
+from regdeploy.tls.acme.authorization import prove
+from regdeploy.tls.acme.challenges import Http01, Solver
+from regdeploy.tls.acme.connection import host_of, session
+from regdeploy.tls.acme.directory import read_directory
+from regdeploy.tls.acme.network import Network, Refusal
+from regdeploy.tls.acme.patience import Pace, Patience, supervised
+from regdeploy.tls.acme.problems import from_error, refused
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.certificate import Bundle
+
+_DIRECTORY_TIMEOUT = 10.0
+
+
+def issue(
+    settings: AcmeSettings,
+    state: Path,
+    *,
+    now: Callable[[], datetime],
+    report: Callable[[str], None],
+    cancel: threading.Event,
+    directory: DirectoryFacts | None,
+) -> Issued:
+    """Obtain a certificate for ``settings.names`` with a new key, over http-01.
+
+    ``state`` keeps accounts; ``now`` is aware; ``report`` gets short phrases, from another thread; ``cancel`` ends it
+    within a tenth of a second; ``directory`` is what the CA said of itself, None to ask it. Raises AcmeError,
+    UsageError for a binding that is none, and HostError where ``state`` cannot be written. Whatever happens, the port
+    is free afterwards, and a crash costs nothing: the account is kept, the order is simply made anew.
+    """
+    solver = Http01(settings.http_01_port)
+    patience = Patience(settings.timeout, cancel)
+
+    def work() -> Issued:
+        connection = session(settings.ca_bundle)
+        facts = directory or read_directory(connection, settings.directory, _DIRECTORY_TIMEOUT)
+        ca = Network(connection, facts, patience, now, settings.names)
+        account = open_account(ca, settings, state, report)
+        return _obtain(ca, account, settings, solver, report)
+
+    try:
+        return supervised(work, patience, host_of(settings.directory))
+    finally:
+        solver.stop()
+
+
+def _obtain(
+    ca: Network, account: Account, settings: AcmeSettings, solver: Solver, report: Callable[[str], None]
+) -> Issued:
+    key = ec.generate_private_key(ec.SECP256R1())
+    url, order = _place(ca, account, settings)
+    if order.status == messages.STATUS_PENDING:
+        prove(ca, order.authorizations or (), solver, report)
+    elif order.status != messages.STATUS_READY:
+        raise _failed(ca, order)
+    certificate = _finalize(ca, url, order, _csr(key, settings.names))
+    bundle = _bundle(ca, ca.post(certificate), key, settings.names)
+    report("certificate issued")
+    return Issued(bundle=bundle, account=ca.account, challenge=solver.kind)
+
+
+def _place(ca: Network, account: Account, settings: AcmeSettings) -> tuple[str, messages.Order]:
+    """Make the order, with another account where the CA has lost this one; its URL and what it says."""
+    names = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in settings.names]
+    message = messages.NewOrder(identifiers=names, profile=settings.profile)
+    try:
+        response = ca.post(ca.endpoint("newOrder"), message)
+    except Refusal as no:
+        if not account.is_lost(no):
+            raise
+        account.replace()
+        response = ca.post(ca.endpoint("newOrder"), message)
+    url = response.headers.get("Location", "")
+    if not url:
+        raise AcmeError(ca.host, "took the order and did not say where it is", "run the same command again")
+    return url, ca.read(messages.Order, response)
+
+
+def _csr(key: ec.EllipticCurvePrivateKey, names: tuple[str, ...]) -> x509.CertificateSigningRequest:
+    """A request without a subject: CAs read the names alone, and newer profiles refuse a common name."""
+    builder = x509.CertificateSigningRequestBuilder(
+        subject_name=x509.Name([]),
+        extensions=[
+            x509.Extension(
+                x509.SubjectAlternativeName.oid,
+                critical=True,  # as RFC 5280 section 4.2.1.6 wants it where the subject is empty
+                value=x509.SubjectAlternativeName([x509.DNSName(name) for name in names]),
+            )
+        ],
+    )
+    return builder.sign(key, hashes.SHA256())
+
+
+def _finalize(ca: Network, url: str, order: messages.Order, csr: x509.CertificateSigningRequest) -> str:
+    """Send the request and wait for the certificate; its URL."""
+    message = messages.CertificateRequest(csr=csr)
+    pace = Pace(ca.patience)
+    finalize = order.finalize
+    response: requests.Response | None = None
+    while True:
+        if response is None or order.status == messages.STATUS_READY:
+            response = _send(ca, finalize, message) or ca.post(url)
+            order = ca.read(messages.Order, response)
+        if order.status == messages.STATUS_VALID and order.certificate:
+            return order.certificate
+        if order.status not in (messages.STATUS_PENDING, messages.STATUS_READY, messages.STATUS_PROCESSING):
+            raise _failed(ca, order)
+        pace.wait(ca.retry_after(response), ca.host, "has not issued the certificate")
+        response = ca.post(url)
+        order = ca.read(messages.Order, response)
+
+
+def _send(ca: Network, url: str, message: messages.CertificateRequest) -> requests.Response | None:
+    """Finalize; None where the order itself says how it stands: it was not ready yet, or is being finalized already."""
+    try:
+        return ca.post(url, message)
+    except Refusal as no:
+        if no.problem == "orderNotReady" or no.resent:
+            return None
+        raise
+
+
+def _failed(ca: Network, order: messages.Order) -> AcmeError:
+    if order.error is not None:
+        return refused(from_error(order.error), ca.host, ca.now(), ca.names)
+    status = order.status.name if order.status else "nothing"
+    return AcmeError(ca.host, f"calls the order {status}, and gives no certificate", "run the same command again")
+
+
+def _bundle(
+    ca: Network, response: requests.Response, key: ec.EllipticCurvePrivateKey, names: tuple[str, ...]
+) -> Bundle:
+    """The certificate as it came, checked: what a CA sends is text like any other."""
+    from regdeploy.tls.bundle import make_bundle  # noqa: PLC0415 - beside cryptography, which is loaded by now
+
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    try:
+        return make_bundle(
+            response.content, pem, names=names, now=ca.now(), cert_name="the CA's certificate", key_name="its key"
+        )
+    except CertificateError as error:
+        raise AcmeError(error.where, error.what, error.hint or "run the same command again") from error

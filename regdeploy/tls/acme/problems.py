@@ -1,0 +1,102 @@
+"""What a CA says when it refuses (RFC 8555 section 6.7), kept in its own words, and what the user can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import requests
+from acme import messages
+from josepy.errors import Error as JoseError
+
+from regdeploy.errors import AcmeError
+from regdeploy.tls.acme.directory import retry_after
+
+_BUSY = (429, 503)
+_OTHER_NAME = "this CA does not issue for {name}: choose another name, or --tls internal"
+_BINDING = "add --eab-kid and --eab-hmac-key-file, as the CA gave them to you"
+_HINTS = {
+    "caa": "change the CAA record of {name} so that it allows this CA, or choose another with --acme-directory",
+    "dns": "give {name} an A or AAAA record that leads to this host, and wait until the name servers have it",
+    "dnssec": "correct the DNSSEC of {name}: its signatures do not verify",
+    "externalAccountRequired": _BINDING,
+    "invalidContact": "correct --email",
+    "invalidProfile": "choose another --profile, or none",
+    "rejectedIdentifier": _OTHER_NAME,
+    "serverInternal": "the CA has a fault of its own: run the same command again later",
+    "unsupportedContact": "correct --email",
+    "unsupportedIdentifier": _OTHER_NAME,
+    "userActionRequired": "do what the CA asks there, then run the same command again",
+}
+_NOT_REACHED = ("connection", "unauthorized", "incorrectResponse", "tls")  # at a challenge; of a request they say else
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A refusal: ``code`` is its type without the urn prefix or empty, ``words`` are the CA's own.
+
+    ``status`` is the HTTP status, 0 where it came inside a resource; ``retry_after`` is in seconds or None.
+    """
+
+    code: str
+    words: str
+    status: int = 0
+    retry_after: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the CA may take the same request later (429 and 503)."""
+        return self.status in _BUSY
+
+
+def from_error(error: messages.Error, status: int = 0, wait: float | None = None) -> Problem:
+    """The problem that a resource or an answer holds, its subproblems among the words."""
+    words = [error.detail or error.title or f"refused as {error.typ}"]
+    for part in error.subproblems or ():
+        named = f"{part.identifier.value}: " if part.identifier else ""
+        words.append(f"{named}{part.detail or part.title or part.typ}")
+    return Problem(code=error.typ.rsplit(":", 1)[-1], words="; ".join(words), status=status, retry_after=wait)
+
+
+def from_response(response: requests.Response, now: datetime) -> Problem:
+    """The problem of an answer that is an error, whatever its body is, with its Retry-After (``acme`` loses that)."""
+    wait = retry_after(response.headers, now)
+    try:
+        document = response.json()
+        error = messages.Error.from_json(document) if isinstance(document["type"], str) else None
+    except (JoseError, LookupError, ValueError, TypeError, AttributeError):
+        error = None
+    if error is not None:
+        return from_error(error, response.status_code, wait)
+    words = f"answered HTTP {response.status_code} {response.reason}"
+    code = "rateLimited" if response.status_code in _BUSY else ""
+    return Problem(code=code, words=words, status=response.status_code, retry_after=wait)
+
+
+def refused(problem: Problem, where: str, now: datetime, names: Sequence[str] = (), port: int = 0) -> AcmeError:
+    """The AcmeError for a problem.
+
+    ``names`` are those it is about; ``port`` is where this host answers http-01 when that failed, 0 elsewhere.
+    """
+    return AcmeError(
+        where,
+        problem.words,
+        _hint(problem, now, names, port),
+        problem=problem.code,
+        retry_after=problem.retry_after,
+    )
+
+
+def _hint(problem: Problem, now: datetime, names: Sequence[str], port: int) -> str:
+    if problem.code == "rateLimited":
+        staging = "until then --staging shows whether everything else is right"
+        if problem.retry_after is None:
+            return f"wait before the next attempt; {staging}"
+        until = now.astimezone(UTC) + timedelta(seconds=problem.retry_after)
+        return f"the CA takes it again from {until:%Y-%m-%d %H:%M} UTC; {staging}"
+    name = ", ".join(names) or "that name"
+    if port and problem.code in _NOT_REACHED:
+        here = "" if port == 80 else f", at its port {port}"  # noqa: PLR2004 - HTTP's own port
+        return f"port 80 of {name} must reach this host{here} from the CA: look at firewall, router, other web servers"
+    return _HINTS.get(problem.code, "").format(name=name)
