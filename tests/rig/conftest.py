@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig.parts.isolation import isolate
+from tests.rig.parts.isolation import ADDRESS, isolate
 from tests.rig.parts.names import hosts_entry
 from tests.rig.parts.packages import install
 from tests.rig.parts.pebble import Pebble, PebbleOptions
@@ -57,7 +57,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def rig(pytestconfig: pytest.Config) -> Iterator[Rig]:
     """The engine with the images in it, and the clients."""
     # Before the engine starts: Go looks at /etc/hosts again after five seconds only.
-    with hosts_entry(DOMAIN, "127.0.0.1"), running_rig(pytestconfig.stash[_FOLDER]) as running:
+    with hosts_entry(DOMAIN, ADDRESS), running_rig(pytestconfig.stash[_FOLDER]) as running:
         yield running
 
 

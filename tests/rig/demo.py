@@ -6,8 +6,6 @@ added to the machine outside it is written down there first, so that ``down`` ta
 ``up`` that failed or was killed.
 """
 
-# ruff: noqa: T201 - it speaks to whoever started it
-
 from __future__ import annotations
 
 import json
@@ -110,6 +108,9 @@ def up(folder: Path) -> None:
     folder.mkdir(mode=0o711, parents=True)
     state = State(folder)
     state.save()
+    # Before anything asks an engine for a name: it keeps what it read in /etc/hosts for 5 seconds.
+    if DOMAIN not in HOSTS.read_text().split():
+        state.add(hosts_line(DOMAIN, "127.0.0.1"))
     _choose_engine(state)
     pebble = _start_ca(state)
     password = secrets.token_urlsafe(9)
@@ -200,11 +201,9 @@ def _succeeds(state: State, *arguments: str) -> bool:
 
 
 def _start_ca(state: State) -> Pebble:
-    """Start Pebble, and let this machine know the name and trust what Pebble issues for it."""
+    """Start Pebble, and let this machine trust what it issues for the name."""
     port = 0 if listening(14000) else 14000
     pebble = Pebble(state.folder / "pebble", PebbleOptions(directory_port=port), tied=False).start()
-    if DOMAIN not in HOSTS.read_text().split():
-        state.add(hosts_line(DOMAIN, "127.0.0.1"))
     for certs in TRUST:
         state.add(trust(DOMAIN, pebble.root_pem(), certs))
     print(f"A certificate authority for tests answers at {pebble.directory}\n")

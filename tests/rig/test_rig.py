@@ -224,6 +224,14 @@ def test_what_others_add_to_the_hosts_file_in_the_meantime_stays(tmp_path: Path)
     assert file.read_text() == "127.0.0.1 localhost\n10.0.0.1 theirs\n"
 
 
+def test_the_engine_sees_a_name_as_soon_as_it_is_there(rig: Rig) -> None:
+    for _ in range(2):
+        with pytest.raises(RigError, match="name resolution"):
+            rig.clients.docker("pull", "soon.example:81/x:1")
+        with hosts_entry("soon.example", "127.0.0.1"), pytest.raises(RigError, match="refused"):
+            rig.clients.docker("pull", "soon.example:81/x:1")
+
+
 def test_trust_leaves_neither_file_nor_folder_but_those_of_others(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.example"
     theirs.mkdir()

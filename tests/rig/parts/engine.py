@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import time
@@ -67,7 +68,9 @@ class DockerEngine:
         if self.bridge:
             self._make_bridge()
             command += ["--bridge", self.bridge, "--iptables=false", "--ip-forward=false"]
-        self._program = Program([*command, *self._flags], self.folder / "log", tied=self._tied)
+        # Go's own resolver keeps what it read in /etc/hosts for 5 seconds, too long for names that come and go.
+        environ = {**os.environ, "GODEBUG": "netdns=cgo"}
+        self._program = Program([*command, *self._flags], self.folder / "log", environ, tied=self._tied)
         self._program.wait_until(self.answers, 60)
         return self
 
