@@ -4,6 +4,8 @@ Below every package but ``errors``, because keys (``tls``), passwords (``registr
 written by the same rule: temporary file in the same folder with its final mode, fsync, rename, fsync of the folder.
 """
 
+# ruff: noqa: PTH101, PTH102, PTH105, PTH211 - system calls by their names: what a kill can come between is to be seen
+
 from __future__ import annotations
 
 import errno
@@ -63,20 +65,29 @@ def make_folder(path: Path, mode: int) -> None:
     """
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            os.mkdir(path, mode)
-            os.chmod(path, mode)
-            sync_folder(path.parent)
+        os.mkdir(path, mode)
+        os.chmod(path, mode)
+        sync_folder(path.parent)
+    except FileExistsError as error:
+        if not path.is_dir():
+            raise refusal(path, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))) from error
     except OSError as error:
         raise refusal(path, error) from error
 
 
 def append_line(path: Path, line: str, mode: int) -> None:
-    """Append one line to a log that is read line by line; a crash leaves it whole or with a torn last line."""
+    """Append one line to a log that is read line by line; a crash leaves it whole or with a torn last line.
+
+    A torn line is ended first, so that it does not take the next one with it.
+    """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
-            os.write(descriptor, line.encode() + b"\n")
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            view = memoryview(b"\n" * torn + line.encode() + b"\n")
+            while view:
+                view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -42,26 +42,45 @@ def parse_domain(text: str, where: str) -> str:
     name = text.strip()
     if not name:
         raise UsageError(where, "is empty", "give the name clients will use, such as registry.example.com")
-    if "://" in name:
-        rest = name.split("://", 1)[1].split("/")[0]
-        raise UsageError(where, f"{name!r} has a scheme", f"write {rest!r}: HTTPS is implied")
     address = _ip(name)
     if address:
         return address
-    if "/" in name:
-        raise UsageError(where, f"{name!r} has a path", f"write {name.split('/')[0]!r}: repositories are named at push")
-    if ":" in name:
-        host, _, port = name.partition(":")
-        raise UsageError(where, f"{name!r} has a port", f"write --domain {host} --port {port or 'N'}")
+    _refuse_url(name, where)
     name = name.removesuffix(".")
     star = "*." if name.startswith("*.") else ""
     ascii_name = _to_ascii(name.removeprefix(star), where, text)
     for label in ascii_name.split("."):
         if not _LABEL.fullmatch(label):
             raise UsageError(where, f"{text!r} {_label_problem(label)}", "a name looks like registry.example.com")
+    if ascii_name.rpartition(".")[2].isdecimal():
+        raise UsageError(where, f"{text!r} is neither a name nor an IP address", "no top-level domain is a number")
     if len(star + ascii_name) > 253:  # noqa: PLR2004 - RFC 1035 section 2.3.4, less the length octets
         raise UsageError(where, f"{text[:40]!r}… is longer than 253 characters", "use a shorter name")
     return star + ascii_name
+
+
+def _refuse_url(name: str, where: str) -> None:
+    host, port = _split_port(name)
+    if "://" in name:
+        raise UsageError(where, f"{name!r} has a scheme", f"write {host!r}: HTTPS is implied")
+    if "/" in name:
+        raise UsageError(where, f"{name!r} has a path", f"write {host!r}: repositories are named at push")
+    if ":" in name and host != name:
+        raise UsageError(where, f"{name!r} has a port", f"write --domain {host} --port {port or 'N'}")
+    if ":" in name:
+        raise UsageError(where, f"{name!r} is not an IPv6 address", "write it as 2001:db8::1, without a zone")
+
+
+def _split_port(text: str) -> tuple[str, str]:
+    """Host and port of what was meant as a URL; an IPv6 address without brackets is all host."""
+    rest = text.rpartition("://")[2].partition("/")[0]
+    if rest.startswith("["):
+        host, _, port = rest[1:].partition("]")
+        return host, port.removeprefix(":")
+    if rest.count(":") > 1:
+        return rest, ""
+    host, _, port = rest.partition(":")
+    return host, port
 
 
 def _to_ascii(name: str, where: str, text: str) -> str:
@@ -70,7 +89,7 @@ def _to_ascii(name: str, where: str, text: str) -> str:
     import idna  # noqa: PLC0415 - its tables load only for names that need them
 
     try:
-        return idna.encode(name, uts46=True).decode()
+        return idna.encode(name, uts46=True).decode().removesuffix(".")  # "。" at the end is a dot only now
     except idna.IDNAError as error:
         raise UsageError(where, f"{text!r} is not a valid internationalized name: {error}") from error
 
@@ -87,8 +106,10 @@ def _label_problem(label: str) -> str:
 
 
 def _ip(text: str) -> str:
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
     try:
-        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+        return "" if "%" in text else str(ipaddress.ip_address(text))  # a zone is this host's own affair (RFC 4007)
     except ValueError:
         return ""
 
@@ -120,7 +141,8 @@ def shown(name: str) -> str:
     import idna  # noqa: PLC0415 - its tables load only for names that need them
 
     try:
-        return f"{idna.decode(name.removeprefix('*.'))} ({name})"
+        star = "*." if name.startswith("*.") else ""
+        return f"{star}{idna.decode(name.removeprefix('*.'))} ({name})"
     except idna.IDNAError:
         return name
 

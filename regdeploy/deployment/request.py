@@ -11,6 +11,7 @@ from pathlib import Path
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.spec import (
     BY_NAME,
+    DEFAULT_NAME,
     DEFAULT_ROOT,
     Raw,
     Resolved,
@@ -57,10 +58,11 @@ def resolve_request(request: Request) -> Resolved:
         root = _root(given)
     saved = _saved_layer(root)
     resolved = resolve(_with_archive_name([*given, saved]))
-    if "name" in saved and resolved.spec.name != saved["name"].value:
+    held = saved["name"].value if "name" in saved else DEFAULT_NAME
+    if is_saved(root) and resolved.spec.name != held:
         raise UsageError(
             "--name",
-            f"{root} holds the deployment {saved['name'].value!r}, not {resolved.spec.name!r}",
+            f"{root} holds the deployment {held!r}, not {resolved.spec.name!r}",
             "give the other deployment a folder of its own with --root",
         )
     return resolved

@@ -25,6 +25,7 @@ from regdeploy.errors import UsageError
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
+DEFAULT_NAME = "registry"
 DEFAULT_ROOT = Path("/var/lib/registry")
 
 
@@ -115,6 +116,8 @@ class Setting(NamedTuple):
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise UsageError(where, f"{value!r} is not text", "put it in quotes")
+    if any("\ud800" <= sign <= "\udfff" for sign in value):  # bytes of the command line that are no text
+        raise UsageError(where, f"{value!r} is not UTF-8", "write it in UTF-8")
     return value.strip()
 
 
@@ -133,7 +136,7 @@ def _choice(*choices: str) -> Callable[[object, str], str]:
         text = _text(value, where)
         if text not in choices:
             near = difflib.get_close_matches(text, choices, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"one of: {', '.join(choices)}"
+            hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(choices)}"
             raise UsageError(where, f"{text!r} is not known", hint)
         return text
 
@@ -162,10 +165,13 @@ def _truth(value: object, where: str) -> bool:
 
 
 def _path(value: object, where: str) -> Path | None:
-    text = str(value) if isinstance(value, Path) else _text(value, where)
+    text = _text(str(value) if isinstance(value, Path) else value, where)
     if "\0" in text:
         raise UsageError(where, "a path cannot have a NUL character")
-    return Path(text).expanduser().absolute() if text else None
+    try:
+        return Path(text).expanduser().absolute() if text else None
+    except RuntimeError as error:
+        raise UsageError(where, f"{text!r} begins with a user who is not known here", "write the whole path") from error
 
 
 def _root(value: object, where: str) -> Path:
@@ -186,7 +192,7 @@ def _domains(value: object, where: str) -> tuple[str, ...]:
 
 def _email(value: object, where: str) -> str:
     text = _text(value, where)
-    if text and not re.fullmatch(r"[^@\s,;:<>()\[\]\\\"]+@[^@\s,;:<>()]+\.[^@\s,;:<>().]{2,}", text):
+    if text and not re.fullmatch(r"[^@\s,;:<>()\[\]\\\"]+@([^@\s,;:<>().]+\.)+[^@\s,;:<>().]{2,}", text):
         raise UsageError(where, f"{text!r} is not an e-mail address", "write one address such as ops@example.com")
     return text
 
@@ -204,11 +210,16 @@ def _bind(value: object, where: str) -> str:
     text = _text(value, where).removeprefix("[").removesuffix("]")
     if text and not is_ip(text):
         raise UsageError(where, f"{text!r} is not an IP address", "leave it out to listen on all addresses")
-    return text
+    return parse_domain(text, where) if text else ""  # in its short form, as the engine says it
 
 
-_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}"
-_USER = r"[^:\x00-\x1f\x7f]{1,255}"
+def _user(value: object, where: str) -> str:
+    from regdeploy.registry.users import check_name  # noqa: PLC0415 - only where a name was given
+
+    return check_name(_text(value, where), where)
+
+
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}"  # the engine takes no name of one character
 _REFERENCE = r"\S{1,511}"
 _STRING: Mapping[str, object] = {"type": "string"}
 _BOOLEAN: Mapping[str, object] = {"type": "boolean"}
@@ -257,7 +268,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("port", _integer(1, 65535), _number(1, 65535), "N", "The port on this host"),
     Setting("bind", _bind, _STRING, "ADDRESS", "The address of this host to listen on; empty for all"),
-    Setting("user", _matching(_USER, "a user name (no colon)"), _STRING, "NAME", "Who may log in"),
+    Setting("user", _user, _STRING, "NAME", "Who may log in"),
     Setting("auth", _truth, _BOOLEAN, "", "Ask for a login"),
     Setting("selinux-relabel", _truth, _BOOLEAN, "", "Let Docker relabel the folders for SELinux"),
     Setting("timeout", _integer(1, 3600), _number(1, 3600), "SECONDS", "Seconds a new container may take to serve"),
@@ -328,7 +339,7 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     has_pair = bool(given.get("cert") or given.get("key"))
     tls = given.get("tls") or (Tls.FILES if named and has_pair else Tls.ACME if named else Tls.OFF)
     return {
-        "name": "registry",
+        "name": DEFAULT_NAME,
         "root": DEFAULT_ROOT,
         "domain": (),
         "email": "",

@@ -52,7 +52,8 @@ def desired_workload(
         mounts.append(Mount(source=str(layout.certs), target="/certs", read_only=True))
     if spec.auth:
         mounts.append(Mount(source=str(layout.auth), target="/auth", read_only=True))
-    variables = environment(
+    variables = {name: value for name, value in image.environment.items() if name.startswith("REGISTRY_")}
+    variables |= environment(
         generation=generation, tls_domain=tls_domain, port=inside, login=spec.auth, http_secret=http_secret
     )
     return Workload(
