@@ -1,0 +1,208 @@
+"""Every setting is an option of ``up``; every command has its help; bad usage is exit 2 and says so in either form."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import regdeploy
+from regdeploy.cli.app import app
+from regdeploy.deployment.spec import SETTINGS
+
+COMMANDS = ("up", "plan", "status", "down", "doctor", "init", "logs", "trust")
+COMMON = ("--root", "--name", "--config", "--docker-host", "--json", "--verbose", "--no-color")
+
+
+@cache
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGDEPLOY_")}
+    command = [sys.executable, "-m", "regdeploy", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**clean, "COLUMNS": "120", **environment}, cwd="/"
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def _command(name: str) -> Any:
+    return typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]  # typer's group
+
+
+def _options(name: str) -> dict[str, Any]:
+    """What can be written after the command, and the keyword it leads to."""
+    return {
+        word: parameter.name
+        for parameter in _command(name).params
+        for word in (*parameter.opts, *parameter.secondary_opts)
+    }
+
+
+def test_these_are_all_commands() -> None:
+    group = typer.main.get_command(app)
+
+    assert tuple(group.commands) == COMMANDS  # type: ignore[attr-defined]  # typer's group
+
+
+@pytest.mark.parametrize("command", ["up", "plan", "doctor", "init"])
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_an_option(command: str, setting: Any) -> None:
+    assert _options(command)[f"--{setting.name}"] == setting.field
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_the_common_options(command: str) -> None:
+    assert set(COMMON) <= set(_options(command))
+
+
+def test_a_setting_that_is_true_or_false_can_be_said_both_ways() -> None:
+    assert {"--auth", "--no-auth", "--selinux-relabel", "--no-selinux-relabel"} <= set(_options("up"))
+
+
+def test_only_commands_that_work_out_a_whole_spec_take_the_settings() -> None:
+    settings = {f"--{setting.name}" for setting in SETTINGS}
+
+    for command in ("status", "down", "logs", "trust"):
+        assert settings & set(_options(command)) == {"--name", "--root"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_says_what_it_does(command: str) -> None:
+    done = _run(command, "--help")
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+    first = _command(command).help
+    assert first is not None
+    usage, _, rest = done.stdout.partition("\n\n")
+    assert usage == f"Usage: python -m regdeploy {command} [OPTIONS]"
+    assert " ".join(rest.partition("\n\n")[0].split()) == " ".join(first.split())
+    for option in _options(command):
+        assert option in done.stdout
+
+
+def test_without_a_command_the_commands_are_listed() -> None:
+    done = _run("-h")
+
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines() if line[2:3] != " "] == [
+        *COMMANDS
+    ]
+
+
+def test_version() -> None:
+    done = _run("--version")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"regdeploy {regdeploy.__version__}\n", "")
+
+
+def test_an_unknown_option_is_exit_2_with_the_nearest_one() -> None:
+    done = _run("up", "--domian", "registry.example.com")
+
+    error, hint = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert error.startswith("error: No such option: --domian ")  # the rest is typer's, and changes with it
+    assert "--domain" in error
+    assert hint == "hint: `python -m regdeploy up --help` lists the options"
+
+
+def test_an_unknown_option_with_json_is_one_document() -> None:
+    done = _run("up", "--domian", "registry.example.com", "--json")
+
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, done.stderr) == (2, "")
+    assert error["code"] == "usage"
+    assert error["message"].startswith("No such option: --domian ")
+    assert error["hint"] == "`python -m regdeploy up --help` lists the options"
+
+
+def test_an_unknown_command_is_exit_2() -> None:
+    done = _run("deploy")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: No such command 'deploy'.\nhint: `python -m regdeploy --help` lists the options\n"
+
+
+def test_a_number_that_is_none_is_exit_2() -> None:
+    done = _run("logs", "--tail", "many")
+
+    error, hint = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert error.startswith("error: Invalid value for '--tail' / '-n': ")
+    assert hint == "hint: `python -m regdeploy logs --help` lists the options"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (
+            ("plan", "--domain", "https://registry.example.com"),
+            "--domain: 'https://registry.example.com' has a scheme",
+            "write 'registry.example.com': HTTPS is implied",
+        ),
+        (("init", "--port", "0", "--stdout"), "--port: '0' is not a whole number from 1 to 65535", ""),
+        (
+            ("status", "--watch"),
+            "--watch: and --json contradict each other: --json is one document",
+            "leave one out",
+        ),
+        (
+            ("logs", "--follow"),
+            "--follow: and --json contradict each other: --json is one document",
+            "leave one out",
+        ),
+    ],
+)
+def test_bad_input_with_json_is_one_document_and_exit_2(arguments: tuple[str, ...], message: str, hint: str) -> None:
+    done = _run(*arguments, "--root", "/nonexistent/registry", "--docker-host", "unix:///nonexistent", "--json")
+
+    assert done.returncode == 2
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == {"error": {"code": "usage", "message": message, "hint": hint}}
+
+
+def test_a_value_from_the_environment_is_named_by_its_variable() -> None:
+    done = _run("plan", "--root", "/nonexistent/registry", REGDEPLOY_PORT="https")
+
+    assert done.returncode == 2
+    assert done.stderr == "error: REGDEPLOY_PORT: 'https' is not a whole number from 1 to 65535\n"
+
+
+def test_init_prints_what_it_was_given_and_the_rest_as_comments() -> None:
+    done = _run("init", "--stdout", "--domain", "名字.example", "--no-auth")
+
+    assert done.returncode == 0
+    settings = [line for line in done.stdout.splitlines() if line and not line.startswith("#")]
+    assert settings == ['domain = ["xn--eqro3o.example"]', "auth = false"]
+
+
+def test_init_refuses_to_replace_a_file_and_does_when_forced(tmp_path: Path) -> None:
+    file = tmp_path / "regdeploy.toml"
+    command = [sys.executable, "-m", "regdeploy", "init"]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *more], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    first = run("--port", "8443")
+    written = file.read_text()
+    again = run("--port", "9443")
+
+    assert first.stdout == f"{file} is written. Edit it, then run `regdeploy plan` in this folder.\n"
+    assert again.returncode == 2
+    assert again.stderr == f"error: {file}: is there already\nhint: --force replaces it; --stdout prints a new one\n"
+    assert file.read_text() == written
+    assert json.loads(run("--port", "9443", "--force", "--json").stdout) == {"written": str(file)}
+    assert "port = 9443" in file.read_text().splitlines()
+
+
+def test_init_prints_the_schema_for_editors() -> None:
+    done = _run("init", "--schema")
+
+    assert set(json.loads(done.stdout)["properties"]) == {setting.name for setting in SETTINGS}
