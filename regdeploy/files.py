@@ -64,15 +64,22 @@ def make_folder(path: Path, mode: int) -> None:
     Raises HostError.
     """
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        os.mkdir(path, mode)
-        os.chmod(path, mode)
-        sync_folder(path.parent)
-    except FileExistsError as error:
-        if not path.is_dir():
-            raise refusal(path, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))) from error
+        for parent in reversed([parent for parent in path.parents if not parent.exists()]):
+            _make_folder(parent, 0o755)  # Path.mkdir(parents=True) would leave their modes to the umask
+        _make_folder(path, mode)
     except OSError as error:
         raise refusal(path, error) from error
+
+
+def _make_folder(path: Path, mode: int) -> None:
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+        return
+    os.chmod(path, mode)
+    sync_folder(path.parent)
 
 
 def append_line(path: Path, line: str, mode: int) -> None:
