@@ -34,7 +34,10 @@ USER = "demo"
 _NOTHING_DEPLOYED = 3
 
 #: An engine makes these where the machine has none; they go with ours.
-_ENGINE_LEAVES = ("/etc/docker/key.json", "/etc/docker", "/run/docker/plugins", "/run/docker")
+_ENGINE_LEAVES = (
+    *("/etc/docker/key.json", "/etc/docker", "/run/docker/plugins", "/run/docker"),
+    *("/run/containerd/s", "/run/containerd"),
+)
 
 
 @dataclass

@@ -44,14 +44,16 @@ def demo(rig: Rig, folder: Path) -> Iterator[Demo]:
         stop_pid(pid)
 
 
-def machine() -> dict[str, object]:
+def machine(rig: Rig) -> dict[str, object]:
     """What a demo may change on a machine."""
+    places = [path for place in ("/etc", "/run", "/var/lib") for path in Path(place).rglob("*")]
+    inner = {Path("/run/changes"), Path("/run/work"), Path("/run/disk"), rig.folder}
     return {
         "hosts": HOSTS.read_bytes(),
-        "etc": sorted(path for name in ("docker", "containers") for path in Path("/etc", name).rglob("*")),
-        "run": sorted(path for path in Path("/run").glob("docker*")),
+        "files": {path for path in places if not inner & {path, *path.parents}},
         "links": [link["ifname"] for link in json.loads(subprocess.check_output(["ip", "-json", "link", "show"]))],
-        "rules": subprocess.check_output(["iptables-save"], text=True).replace("\r", "").count("-A "),
+        "rules": subprocess.check_output(["iptables-save"], text=True).count("-A "),
+        "forward": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
     }
 
 
@@ -59,8 +61,8 @@ def names_of_images(rig: Rig) -> set[str]:
     return set(rig.clients.docker("images", "--all", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines())
 
 
-def test_the_demo_ends_with_an_image_pulled_and_leaves_nothing_behind(demo: Demo, folder: Path) -> None:
-    before = machine()
+def test_the_demo_ends_with_an_image_pulled_and_leaves_nothing_behind(rig: Rig, demo: Demo, folder: Path) -> None:
+    before = machine(rig)
     up = demo("up")
     assert up.returncode == 0, up.stdout + up.stderr
     shown = [line.split()[1:3] for line in up.stdout.splitlines() if line.startswith("$ ")]
@@ -74,34 +76,34 @@ def test_the_demo_ends_with_an_image_pulled_and_leaves_nothing_behind(demo: Demo
     assert down.returncode == 0, down.stdout + down.stderr
     assert not folder.exists()
     assert list(of_folder(folder)) == []
-    assert machine() == before
+    assert machine(rig) == before
     assert demo("down").stdout == "No demo is there.\n"
 
 
 def test_with_an_engine_of_the_users_only_what_the_demo_made_goes(rig: Rig, demo: Demo) -> None:
     containers, images = rig.clients.docker("ps", "-aq"), names_of_images(rig)
-    before = machine()
+    before = machine(rig)
     up = demo("up", DOCKER_HOST=rig.docker_host)
     assert up.returncode == 0, up.stdout + up.stderr
     assert rig.clients.docker("ps", "--quiet", "--filter", "name=^registry$")
     down = demo("down", DOCKER_HOST=rig.docker_host)
     assert down.returncode == 0, down.stdout + down.stderr
-    assert machine() == before
+    assert machine(rig) == before
     assert rig.clients.docker("ps", "-aq") == containers
     assert names_of_images(rig) == images
 
 
-def test_a_demo_that_failed_half_way_is_taken_away_as_well(demo: Demo, folder: Path) -> None:
+def test_a_demo_that_failed_half_way_is_taken_away_as_well(rig: Rig, demo: Demo, folder: Path) -> None:
     trust = Path("/etc/containers/certs.d/regisry.lagoudocker.io/ca.crt")
     trust.parent.mkdir(parents=True)
     trust.write_text("theirs")
-    before = machine()
+    before = machine(rig)
     up = demo("up")
     assert up.returncode == 1
     assert f"{trust} is there already" in up.stderr
     down = demo("down")
     assert down.returncode == 0, down.stdout + down.stderr
-    assert machine() == before
+    assert machine(rig) == before
     assert trust.read_text() == "theirs"
     trust.unlink()
     trust.parent.rmdir()
