@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,7 +116,6 @@ class Http01:
     def _serve(self, connection: socket.socket) -> None:
         try:
             with connection:
-                connection.settimeout(_PATIENCE)
                 connection.sendall(self._answer(_request(connection)))
         except OSError:
             pass  # whoever it was went away; the CA comes again
@@ -145,9 +145,11 @@ class Http01:
 
 
 def _request(connection: socket.socket) -> bytes:
-    """The request's head, as far as it comes."""
+    """The request's head, as far as it comes in time."""
+    until = time.monotonic() + _PATIENCE
     received = b""
     while b"\r\n\r\n" not in received and len(received) < _LONGEST:
+        connection.settimeout(max(0.001, until - time.monotonic()))
         part = connection.recv(_LONGEST)
         if not part:
             break

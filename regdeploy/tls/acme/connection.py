@@ -39,6 +39,10 @@ class _Adapter(HTTPAdapter):
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401 - as in requests
         """Add nothing: the context verifies."""
 
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as in requests
+        """Send without the file of REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, which would be added to the context."""
+        return super().send(request, *args, **{**kwargs, "verify": True})
+
 
 def session(ca_bundle: Path | None) -> requests.Session:
     """The session for CAs whose HTTPS the bundle proves, or the system's store where it is None.
@@ -49,10 +53,11 @@ def session(ca_bundle: Path | None) -> requests.Session:
     if ca_bundle is None:
         return _session(None)
     try:
-        return _session(ca_bundle.read_text(encoding="ascii"))
+        # What is not ASCII are comments: ssl refuses the text for them, and Mozilla's list has some.
+        return _session(ca_bundle.read_bytes().decode("ascii", "ignore"))
     except OSError as error:
         words = error.strerror or str(error)
-    except ValueError:  # neither ASCII nor, for ssl.SSLError, PEM
+    except ValueError:
         words = "holds no certificate in PEM"
     raise AcmeError(
         "--acme-ca-bundle", f"{ca_bundle}: {words}", "give the PEM file of the root that proves the CA's HTTPS"

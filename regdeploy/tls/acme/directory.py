@@ -16,6 +16,7 @@ from regdeploy.tls.acme.patience import Patience, supervised
 from regdeploy.tls.acme.settings import DirectoryFacts
 
 _TIMEOUT = 10.0
+_LONGEST_WAIT = 366 * 24 * 3600.0  # of a Retry-After: more is a mistake, and no date can be reckoned from it
 _NEEDED = ("newNonce", "newAccount", "newOrder")
 _HINT = "give the directory's own address, such as https://acme-v02.api.letsencrypt.org/directory"
 
@@ -76,7 +77,7 @@ def http_date(text: str) -> datetime | None:
     """The moment of an HTTP date (RFC 9110 section 5.6.7), aware; None for anything else."""
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
@@ -88,8 +89,9 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), _LONGEST_WAIT)
     when = http_date(text)
     if when is None:
         return None
-    return max(0.0, (when - (http_date(headers.get("Date", "")) or now)).total_seconds())
+    seconds = (when - (http_date(headers.get("Date", "")) or now)).total_seconds()
+    return min(max(0.0, seconds), _LONGEST_WAIT)

@@ -42,12 +42,11 @@ Message = TypeVar("Message", bound=JSONDeSerializable)
 class Refusal(AcmeError):  # noqa: N818 - a CA's no, and to some callers an answer
     """The CA's problem with a request.
 
-    ``status`` is the HTTP status; ``resent`` says that an attempt before it may have been carried out.
+    ``resent`` says that an attempt before it may have been carried out, so that this no may mean "already done".
     """
 
-    def __init__(self, words: AcmeError, *, status: int, resent: bool) -> None:
+    def __init__(self, words: AcmeError, *, resent: bool) -> None:
         super().__init__(words.where, words.what, words.hint, problem=words.problem, retry_after=words.retry_after)
-        self.status = status
         self.resent = resent
 
 
@@ -69,7 +68,8 @@ class _Attempts:
             return 0.0 if self.bad_nonces <= _NONCE_RETRIES else None
         if problem.is_busy and problem.retry_after is not None:
             return self._again(problem.retry_after) if problem.retry_after <= _SHORT_WAIT else None
-        return self._again(_PAUSE * 2**self.faults) if problem.status >= _SERVER_FAULT else None
+        # A gateway's 502 or 504 comes as well when the server behind it did what was asked.
+        return self.after_silence() if problem.status >= _SERVER_FAULT else None
 
     def _again(self, pause: float) -> float | None:
         self.faults += 1
@@ -120,12 +120,13 @@ class Network:
         attempts = _Attempts()
         while True:
             self.patience.check()
+            timeout = max(1.0, min(_REQUEST_TIMEOUT, self.patience.left))
             try:
-                response = self._attempt(url, payload)
+                response = self._attempt(url, payload, timeout)
             except requests.RequestException as error:
                 pause = attempts.after_silence()
                 if pause is None or pause > self.patience.left or is_final(error):
-                    raise unreachable(error, url, self._timeout) from error
+                    raise unreachable(error, url, timeout) from error
             else:
                 if _is_success(response):
                     return response
@@ -133,7 +134,7 @@ class Network:
                 pause = attempts.after_refusal(problem)
                 if pause is None or pause > self.patience.left:
                     words = refused(problem, self.host, self.now(), self.names)
-                    raise Refusal(words, status=problem.status, resent=attempts.resent)
+                    raise Refusal(words, resent=attempts.resent and problem.status < _SERVER_FAULT)
             self.patience.sleep(pause)
 
     def read(self, kind: type[Message], response: requests.Response) -> Message:
@@ -157,24 +158,20 @@ class Network:
         ).json_dumps()
         return signed.encode()
 
-    @property
-    def _timeout(self) -> float:
-        return max(1.0, min(_REQUEST_TIMEOUT, self.patience.left))
-
-    def _attempt(self, url: str, payload: bytes) -> requests.Response:
+    def _attempt(self, url: str, payload: bytes, timeout: float) -> requests.Response:
         if self._nonce is None:
-            response = self._send("HEAD", self.endpoint("newNonce"))
+            response = self._send("HEAD", self.endpoint("newNonce"), timeout)
             if not _is_success(response):
                 return response
         nonce, self._nonce = self._nonce, None
         if nonce is None:
             raise AcmeError(self.host, "gave no nonce that can be read", "is that an ACME directory (RFC 8555)?")
-        return self._send("POST", url, self.sign(url, payload, nonce))
+        return self._send("POST", url, timeout, self.sign(url, payload, nonce))
 
-    def _send(self, method: str, url: str, body: bytes | None = None) -> requests.Response:
+    def _send(self, method: str, url: str, timeout: float, body: bytes | None = None) -> requests.Response:
         headers = {} if body is None else {"Content-Type": "application/jose+json"}
         response = self._connection.request(
-            method, url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+            method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
         )
         self.patience.check()  # before anything comes of the answer
         self._keep_nonce(response.headers.get("Replay-Nonce", ""))

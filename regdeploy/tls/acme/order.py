@@ -152,7 +152,13 @@ def _bundle(
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
         return make_bundle(
-            response.content, pem, names=names, now=ca.now(), cert_name="the CA's certificate", key_name="its key"
+            response.content,
+            pem,
+            names=names,
+            now=ca.now(),
+            cert_name="the CA's certificate",
+            key_name="its key",
+            complete=True,  # a CA that signs with its root sends the leaf alone
         )
     except CertificateError as error:
         raise AcmeError(error.where, error.what, error.hint or "run the same command again") from error

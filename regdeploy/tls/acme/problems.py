@@ -13,6 +13,7 @@ from josepy.errors import Error as JoseError
 from regdeploy.errors import AcmeError
 from regdeploy.tls.acme.directory import retry_after
 
+_URN = "urn:ietf:params:acme:error:"
 _BUSY = (429, 503)
 _OTHER_NAME = "this CA does not issue for {name}: choose another name, or --tls internal"
 _BINDING = "add --eab-kid and --eab-hmac-key-file, as the CA gave them to you"
@@ -56,7 +57,8 @@ def from_error(error: messages.Error, status: int = 0, wait: float | None = None
     for part in error.subproblems or ():
         named = f"{part.identifier.value}: " if part.identifier else ""
         words.append(f"{named}{part.detail or part.title or part.typ}")
-    return Problem(code=error.typ.rsplit(":", 1)[-1], words="; ".join(words), status=status, retry_after=wait)
+    code = error.typ.removeprefix(_URN) if error.typ.startswith(_URN) else ""
+    return Problem(code=code, words="; ".join(words), status=status, retry_after=wait)
 
 
 def from_response(response: requests.Response, now: datetime) -> Problem:
@@ -89,7 +91,7 @@ def refused(problem: Problem, where: str, now: datetime, names: Sequence[str] = 
 
 
 def _hint(problem: Problem, now: datetime, names: Sequence[str], port: int) -> str:
-    if problem.code == "rateLimited":
+    if problem.code == "rateLimited" or (problem.is_busy and problem.retry_after is not None):
         staging = "until then --staging shows whether everything else is right"
         if problem.retry_after is None:
             return f"wait before the next attempt; {staging}"
