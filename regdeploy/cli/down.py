@@ -65,6 +65,6 @@ def _closing(found: object, *, dry_run: bool) -> str:
         return "It is down already: nothing to do."
     if dry_run:
         return "Nothing was touched."
-    if found.paths:
+    if found.purge:
         return f"{found.spec.name} is gone."
     return f"{found.spec.name} is down. Everything stays in {found.spec.root}; `regdeploy up` brings it back."

@@ -23,6 +23,9 @@ _LEAST_FREE = 100 * 10**6
 _CLOCK_WARNING = 60.0
 _CLOCK_STOP = 86400.0
 _LEAST_INODES = 1000
+#: The tags that CAs know; any other that is marked critical forbids issuing (RFC 8659 section 4).
+_CAA_TAGS = frozenset({"issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone"})
+_CAA_CRITICAL = 128
 
 
 class Verdict(StrEnum):
@@ -76,6 +79,10 @@ def _engine(spec: Spec, engine: EngineFacts, host: HostFacts) -> Iterator[Check]
             "engine",
             f"{engine.url} is another machine: the folders below {spec.root} would lie there, not here",
             "run regdeploy on that machine",
+        )
+    elif engine.runtime_name == "podman":
+        yield _stop(
+            "engine", f"{name} is not Docker, and says other things of a container than it was asked for", "use Docker"
         )
     elif engine.os != "linux":
         yield _stop("engine", f"{name} runs {engine.os} containers", "a registry needs an engine for Linux containers")
@@ -244,6 +251,8 @@ def _caa(spec: Spec, host: HostFacts) -> Iterator[Check]:
 
 def caa_allows(facts: CaaFacts, identities: tuple[str, ...], *, wildcard: bool) -> bool:
     """Whether CAA records let a CA issue that goes by ``identities`` (RFC 8659 section 4)."""
+    if any(flags & _CAA_CRITICAL and tag.lower() not in _CAA_TAGS for flags, tag, _ in facts.records):
+        return False
     issue = [value for _, tag, value in facts.records if tag.lower() == "issue"]
     issuewild = [value for _, tag, value in facts.records if tag.lower() == "issuewild"]
     governing = issuewild if wildcard and issuewild else issue

@@ -29,7 +29,7 @@ from regdeploy.engine.model import ContainerFacts
 from regdeploy.errors import CheckFailed, NotDeployed, RegdeployError, UsageError
 from regdeploy.files import refusal
 from regdeploy.host.folders import folder_facts, unsafe
-from regdeploy.host.lock import Lock
+from regdeploy.host.lock import LOCK_FILE, Lock
 from regdeploy.registry import users
 from regdeploy.registry.config import render_config
 from regdeploy.secret import Secret
@@ -164,16 +164,17 @@ def first_login_shown(spec: Spec) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Teardown:
-    """What ``down`` takes away: containers by name, and with ``--purge`` these paths, for good."""
+    """What ``down`` takes away: containers by name, and where ``purge`` says so these paths, for good."""
 
     spec: Spec
     containers: tuple[ContainerFacts, ...]
     paths: tuple[Path, ...]
+    purge: bool
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to take away."""
-        return not self.containers and not self.paths
+        return not self.containers and not self.purge
 
 
 def plan_down(request: Request, world: World, *, purge: bool) -> Teardown:
@@ -184,7 +185,8 @@ def plan_down(request: Request, world: World, *, purge: bool) -> Teardown:
     found = [container for container in (there.candidate, there.current, there.previous) if container]
     ours = tuple(container for container in found if is_ours(container, spec.name))
     paths = _paths(spec.root) if purge else ()
-    if not ours and not paths and not is_saved(spec.root):
+    purge = bool(paths) or (purge and _is_leftover(spec.root))
+    if not ours and not purge and not is_saved(spec.root):
         foreign = there.current
         if foreign is not None:
             raise NotDeployed(
@@ -193,7 +195,7 @@ def plan_down(request: Request, world: World, *, purge: bool) -> Teardown:
                 f"`docker stop {foreign.name}` stops it",
             )
         raise NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
-    return Teardown(spec=spec, containers=ours, paths=paths)
+    return Teardown(spec=spec, containers=ours, paths=paths, purge=purge)
 
 
 def _paths(root: Path) -> tuple[Path, ...]:
@@ -213,6 +215,11 @@ def _paths(root: Path) -> tuple[Path, ...]:
     return tuple(path for path in known if path.exists() or path.is_symlink())
 
 
+def _is_leftover(root: Path) -> bool:
+    """Whether ``root`` is what a purge leaves that was killed near its end: a folder with the lock, or with nothing."""
+    return root.is_dir() and {path.name for path in root.iterdir()} <= {LOCK_FILE}
+
+
 def down(request: Request, world: World, teardown: Teardown) -> Teardown:
     """Stop (drained) and remove the deployment's containers; with paths in ``teardown``, delete those too.
 
@@ -225,12 +232,12 @@ def down(request: Request, world: World, teardown: Teardown) -> Teardown:
         _remove_containers(world, teardown.containers)
         return teardown
     with Lock(spec.root, "down"):
-        again = plan_down(request, world, purge=bool(teardown.paths))
+        again = plan_down(request, world, purge=teardown.purge)
         if not set(again.paths) <= set(teardown.paths) or not set(_names(again)) <= set(_names(teardown)):
             raise UsageError(str(spec.root), "something was deployed meanwhile", "look again, then repeat the command")
         started = time.monotonic()
         _remove_containers(world, again.containers)
-        if again.paths:
+        if again.purge:
             _delete(spec, again.paths)
         else:
             _remember(
@@ -245,7 +252,7 @@ def down(request: Request, world: World, teardown: Teardown) -> Teardown:
                     version=regdeploy.__version__,
                 ),
             )
-    if again.paths:
+    if again.purge:
         with suppress(OSError):  # something that is not ours lies there
             spec.root.rmdir()
     return again
@@ -262,7 +269,7 @@ def _remove_containers(world: World, containers: tuple[ContainerFacts, ...]) -> 
 
 
 def _delete(spec: Spec, paths: tuple[Path, ...]) -> None:
-    for path in (*paths, spec.root / ".lock"):
+    for path in (*paths, spec.root / LOCK_FILE):
         try:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -148,7 +148,8 @@ def _container(
         changed = differences(desired, current)
         if not changed:
             clear = (RemoveCandidate(why="it was prepared and never needed"),) if there.candidate else ()
-            finish = _keep(spec, observed, current, certificate, now)
+            stale = bool(observed.config_text) and observed.config_text != config_text
+            finish = _keep(spec, observed, current, certificate, now, stale=stale)
             return _Container(prepare=fetch, finish=(*finish, *clear))
         why = "; ".join(map(str, changed))
     else:
@@ -196,7 +197,9 @@ def _replace(
     foreign = there.current is not None and not is_ours(there.current, spec.name)
     activate = ActivateWorkload(why=why, interrupts=serving, destroys=False)
     verify = VerifyServing(why="a container that does not serve must not replace one that did")
-    old = there.current or there.previous
+    # What the engine keeps as the one before: our own current container counts as unproved beside a previous one.
+    unproved = there.current is not None and there.previous is not None and is_ours(there.current, spec.name)
+    old = there.previous if unproved else there.current or there.previous
     finish: list[Step] = [activate, verify]
     if old is not None:
         finish.append(_settle(spec, old, now))
@@ -213,9 +216,12 @@ def _settle(spec: Spec, old: ContainerFacts, now: datetime) -> SettleWorkload:
 
 
 def _keep(
-    spec: Spec, observed: Observed, current: ContainerFacts, certificate: CertificatePlan, now: datetime
+    spec: Spec, observed: Observed, current: ContainerFacts, certificate: CertificatePlan, now: datetime, *, stale: bool
 ) -> tuple[Step, ...]:
-    """The container is the right one: start it, restart it for a certificate, or leave it alone."""
+    """The container is the right one: start it, restart it for a certificate, or leave it alone.
+
+    ``stale`` says that config.yml was changed by hand: the registry may have been started with that.
+    """
     verify = VerifyServing(why="only a handshake shows what is served")
     previous = observed.workload.previous
     settle: tuple[Step, ...] = (_settle(spec, previous, now),) if previous else ()
@@ -230,6 +236,8 @@ def _keep(
     if spec.tls is not Tls.OFF and (certificate.changes or observed.served_fingerprint != certificate.fingerprint):
         why = "a registry reads its certificate only at start"
         return (RestartWorkload(why=why, interrupts=True), verify, *settle)
+    if stale:
+        return (RestartWorkload(why="it may have read the config.yml that was there", interrupts=True), verify, *settle)
     return (verify, *settle) if settle else ()
 
 

@@ -1,16 +1,14 @@
 """How long commands take that do nothing: ``--help``, a no-op ``up``, ``status``; beside what importing typer takes.
 
-``python -m tests.bench.cli [ROUNDS]``: all take turns on the same machine. ``--imports`` lists instead what the modules
-cost that are loaded only where they are needed. Run as root.
+``python -m tests.bench.cli FOLDER [ROUNDS]``: all take turns on the same machine; FOLDER holds the python and the
+regdeploy to measure. ``--imports`` lists instead what the modules cost that are loaded only where they are needed. Run as root.
 """
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -31,6 +29,10 @@ _IMPORTS = (
 )
 
 
+def _python() -> Path:
+    return Path(sys.argv[1]) / "python"
+
+
 def _seconds(command: list[str], environ: dict[str, str] | None = None) -> float:
     started = time.monotonic()
     done = subprocess.run(command, env=environ, capture_output=True, check=False)
@@ -41,10 +43,10 @@ def _seconds(command: list[str], environ: dict[str, str] | None = None) -> float
 
 def imports(rounds: int) -> None:
     """What each module costs, less what starting Python costs."""
-    bare = statistics.median(_seconds([sys.executable, "-c", "pass"]) for _ in range(rounds))
+    bare = statistics.median(_seconds([str(_python()), "-c", "pass"]) for _ in range(rounds))
     for name in _IMPORTS:
         try:
-            loaded = statistics.median(_seconds([sys.executable, "-c", f"import {name}"]) for _ in range(rounds))
+            loaded = statistics.median(_seconds([str(_python()), "-c", f"import {name}"]) for _ in range(rounds))
         except SystemExit:
             print(f"{name:20} is not installed")
             continue
@@ -55,11 +57,11 @@ def commands(rounds: int, folder: Path) -> None:
     """Commands side by side, with a deployment that is up."""
     with running_rig(folder) as rig:
         environ = {**rig.environ, "REGDEPLOY_ROOT": str(folder / "root")}
-        run = [sys.executable, "-m", "regdeploy"]
+        run = [str(_python().with_name("regdeploy"))]
         up = [*run, "up", "--domain", "registry.corp.internal", "--tls", "internal"]
         _seconds(up, environ)
         cases = {
-            'python -c "import typer"': [sys.executable, "-c", "import typer"],
+            'python -c "import typer"': [str(_python()), "-c", "import typer"],
             "regdeploy --help": [*run, "--help"],
             "regdeploy up (no-op)": [*run, "up"],
             "regdeploy status": [*run, "status"],
@@ -71,7 +73,7 @@ def commands(rounds: int, folder: Path) -> None:
         base = statistics.median(seconds['python -c "import typer"'])
         for name, found in seconds.items():
             median = statistics.median(found)
-            print(f"{name:28}{median:7.3f} s   {median / base:5.2f} × import typer")
+            print(f"{name:28}{median:7.3f} s   {median / base:5.2f} x import typer")
         _seconds([*run, "down", "--yes"], environ)
 
 
@@ -82,12 +84,7 @@ def main() -> None:
         imports(rounds)
         return
     install()
-    folder = Path(tempfile.mkdtemp(prefix="regdeploy-bench-"))
-    try:
-        isolate(folder)
-        commands(rounds, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    commands(rounds, isolate())
 
 
 if __name__ == "__main__":
