@@ -131,12 +131,18 @@ def _matching(pattern: str, what: str) -> Callable[[object, str], str]:
     return parse
 
 
+def _nearest(text: str, words: Sequence[str]) -> str:
+    """The word that was probably meant; of those that are near, one with the same beginning. Empty when none is."""
+    near = difflib.get_close_matches(text, words, 3)
+    return next((word for word in near if word[:1] == text[:1]), near[0] if near else "")
+
+
 def _choice(*choices: str) -> Callable[[object, str], str]:
     def parse(value: object, where: str) -> str:
         text = _text(value, where)
         if text not in choices:
-            near = difflib.get_close_matches(text, choices, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(choices)}"
+            near = _nearest(text, choices)
+            hint = f"did you mean '{near}'?" if near else f"one of: {', '.join(choices)}"
             raise UsageError(where, f"{text!r} is not known", hint)
         return text
 
@@ -314,8 +320,8 @@ def toml_layer(text: str, source: str, where: str) -> dict[str, Raw]:
         raise UsageError(where, f"is not valid TOML: {error}", hint) from error
     for key in table:
         if key not in BY_NAME:
-            near = difflib.get_close_matches(key, BY_NAME, 1)
-            hint = f"did you mean {near[0]!r}?" if near else "regdeploy init --stdout lists all keys"
+            near = _nearest(key, tuple(BY_NAME))
+            hint = f"did you mean {near!r}?" if near else "regdeploy init --stdout lists all keys"
             raise UsageError(f"{where}: {key}", "is not a known key", hint)
     return {key: Raw(value, source, f"{where}: {key}") for key, value in table.items()}
 
