@@ -87,10 +87,11 @@ def _engine(spec: Spec, engine: EngineFacts, host: HostFacts) -> Iterator[Check]
     elif engine.os != "linux":
         yield _stop("engine", f"{name} runs {engine.os} containers", "a registry needs an engine for Linux containers")
     elif engine.rootless and spec.port < host.unprivileged_port_start:
+        other = max(host.unprivileged_port_start, 8443)
         yield _stop(
             "engine",
             f"{name} is rootless and may not publish port {spec.port}",
-            f"sysctl net.ipv4.ip_unprivileged_port_start={spec.port}, or choose --port {max(spec.port, 8443)}",
+            f"sysctl net.ipv4.ip_unprivileged_port_start={spec.port}, or choose --port {other}",
         )
     elif engine.userns_remap:
         yield _ok("engine", f"{name}, userns-remap (the registry runs in the host's user namespace to read its key)")

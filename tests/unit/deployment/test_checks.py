@@ -83,8 +83,18 @@ def test_everything_that_is_well_is_told_in_the_order_in_which_it_would_bite() -
             Check(
                 "engine",
                 STOP,
-                "tcp://build.example:2376 is another machine: the folders below /var/lib/registry would lie there, not here",
+                "tcp://build.example:2376 is another machine: "
+                "the folders below /var/lib/registry would lie there, not here",
                 "run regdeploy on that machine",
+            ),
+        ),
+        (
+            {"runtime_name": "podman"},
+            Check(
+                "engine",
+                STOP,
+                "podman 28.2.2 is not Docker, and says other things of a container than it was asked for",
+                "use Docker",
             ),
         ),
         (
@@ -116,6 +126,16 @@ def test_the_engine(engine: dict[str, Any], check: Check) -> None:
                 STOP,
                 "docker 28.2.2 is rootless and may not publish port 443",
                 "sysctl net.ipv4.ip_unprivileged_port_start=443, or choose --port 8443",
+            ),
+        ),
+        (
+            8800,
+            9000,
+            Check(
+                "engine",
+                STOP,
+                "docker 28.2.2 is rootless and may not publish port 8800",
+                "sysctl net.ipv4.ip_unprivileged_port_start=8800, or choose --port 9000",
             ),
         ),
         (1024, 1024, Check("engine", OK, "docker 28.2.2, rootless")),
