@@ -54,7 +54,7 @@ def status(
 def _headline(found: Status) -> str:
     from regdeploy.deployment.domains import shown  # noqa: PLC0415 - as above
 
-    return f"{shown(found.spec.domain) if found.spec.domain else found.spec.url} is {found.state}"
+    return f"{shown(found.spec.domain) if found.spec.domain else found.url} is {found.state}"
 
 
 def _rows(found: Status, now: datetime) -> Iterator[tuple[str, str]]:
@@ -94,11 +94,11 @@ def _what_runs(found: Status, now: datetime) -> Iterator[tuple[str, str]]:
 def _what_is_served(found: Status, now: datetime) -> Iterator[tuple[str, str]]:
     facts = found.observed.served
     if facts is None or not facts.reachable:
-        yield "endpoint", f"{found.spec.url} does not answer" + (f": {facts.error}" if facts else "")
+        yield "endpoint", f"{found.url} does not answer" + (f": {facts.error}" if facts else "")
     else:
         login = {True: "asks for a login", False: "asks for no login", None: f"answers {facts.http_status}"}
         over = f" over {facts.tls_version}" if facts.tls_version else ""
-        yield "endpoint", f"{found.spec.url} {login[facts.auth_required]}{over}"
+        yield "endpoint", f"{found.url} {login[facts.auth_required]}{over}"
     served = found.served
     if served is None:
         return

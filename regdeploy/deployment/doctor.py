@@ -9,7 +9,7 @@ from regdeploy.deployment.observe import NO_ENGINE, EngineView, host_facts, look
 from regdeploy.deployment.request import Request, resolve_request
 from regdeploy.deployment.spec import Spec, Tls
 from regdeploy.deployment.world import World
-from regdeploy.errors import CertificateError, EngineError, UsageError
+from regdeploy.errors import EngineError, UsageError
 
 
 def examine(request: Request, world: World) -> tuple[Check, ...]:
@@ -30,7 +30,7 @@ def _judged(spec: Spec, world: World, view: EngineView) -> tuple[Check, ...]:
         try:
             read_pair(spec, world)
             pair = (Check("pair", Verdict.OK, f"{spec.cert} and {spec.key} belong together"),)
-        except (CertificateError, UsageError) as error:
+        except UsageError as error:
             pair = (Check("pair", Verdict.STOP, str(error), error.hint),)
             spec = replace(spec, tls=Tls.OFF)  # the pair is judged: look at all the rest without it
     observed = observe(spec, world, view=view)

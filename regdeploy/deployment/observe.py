@@ -16,9 +16,10 @@ from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.request import read_text
 from regdeploy.deployment.spec import Spec, Tls
 from regdeploy.deployment.steps import ActivateWorkload, IssueCertificate, PrepareWorkload, StartWorkload
+from regdeploy.deployment.workload import as_deployed, is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
-from regdeploy.errors import AcmeError, UsageError
+from regdeploy.errors import AcmeError, CertificateError, UsageError
 from regdeploy.host.clock import offset_seconds
 from regdeploy.host.disk import disk_facts
 from regdeploy.host.folders import folder_facts
@@ -64,10 +65,11 @@ def look_at_engine(spec: Spec, world: World) -> EngineView:
 
 
 def observe(spec: Spec, world: World, *, password: Secret | None = None, view: EngineView | None = None) -> Observed:
-    """Look at the deployment. Raises EngineError, CertificateError (the user's own pair), HostError, UsageError."""
+    """Look at the deployment. Raises EngineError, HostError, and UsageError (the user's own pair too)."""
     layout = Layout(spec.root)
     view = view or look_at_engine(spec, world)
     current = view.workload.current
+    reached = as_deployed(spec, current) if current is not None and is_ours(current, spec.name) else spec
     running = current is not None and current.running
     secret = read_text(layout.http_secret)
     saved = read_text(layout.saved)
@@ -84,7 +86,7 @@ def observe(spec: Spec, world: World, *, password: Secret | None = None, view: E
         config_text=read_text(layout.config_file) or "",
         certificates=CertificateStore(layout.certs).read(),
         pair=read_pair(spec, world) if spec.tls is Tls.FILES else None,
-        served=world.endpoint.probe(spec, trust_of(spec)) if running else None,
+        served=world.endpoint.probe(reached, trust_of(spec)) if running else None,
         saved=None if saved is None else _saved(saved),
     )
 
@@ -98,7 +100,7 @@ def _saved(text: str) -> Mapping[str, object]:
 
 
 def read_pair(spec: Spec, world: World) -> Bundle:
-    """The user's own certificate and key, checked to belong together and to fit. Raises CertificateError, HostError."""
+    """The user's own certificate and key, checked to belong together and to fit. Raises UsageError."""
     from regdeploy.tls.bundle import make_bundle  # noqa: PLC0415 - cryptography, only with --tls files
 
     contents = []
@@ -108,14 +110,17 @@ def read_pair(spec: Spec, world: World) -> Bundle:
             contents.append(path.read_bytes())
         except OSError as error:
             raise UsageError(option, f"{path}: {error.strerror or error}", "give the path of a PEM file") from error
-    return make_bundle(
-        contents[0],
-        contents[1],
-        names=spec.domains,
-        now=world.now(),
-        cert_name=str(spec.cert),
-        key_name=str(spec.key),
-    )
+    try:
+        return make_bundle(
+            contents[0],
+            contents[1],
+            names=spec.domains,
+            now=world.now(),
+            cert_name=str(spec.cert),
+            key_name=str(spec.key),
+        )
+    except CertificateError as error:
+        raise UsageError(error.where, error.what, error.hint, code=error.code) from error
 
 
 def trust_of(spec: Spec) -> Mapping[str, bytes]:

@@ -24,7 +24,7 @@ from regdeploy.deployment.steps import (
     Step,
     VerifyServing,
 )
-from regdeploy.deployment.workload import Difference, desired_workload, differences, is_ours
+from regdeploy.deployment.workload import Difference, as_deployed, desired_workload, differences, is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts, ImageFacts
 from regdeploy.errors import ImageError, NotDeployed
@@ -72,6 +72,12 @@ class Status:
     problems: tuple[str, ...]
 
     @property
+    def url(self) -> str:
+        """Where it is reached now; a port that was edited since counts with the next ``up``."""
+        ours = self.container is not None and is_ours(self.container, self.spec.name)
+        return as_deployed(self.spec, self.container).url if ours and self.container else self.spec.url
+
+    @property
     def state(self) -> State:
         """One word for it all."""
         served = self.observed.served
@@ -84,7 +90,7 @@ class Status:
         return {
             "name": self.spec.name,
             "domain": self.spec.domain or None,
-            "url": self.spec.url,
+            "url": self.url,
             "state": self.state.value,
             "image": self._image_json(),
             "container": self._container_json(),
@@ -259,7 +265,9 @@ def _problems(
         code = f" with code {current.exit_code}" if current.exit_code is not None else ""
         yield f"the container is {current.state}{code}" + (f": {current.error}" if current.error else "")
     elif observed.served is not None:
-        problem = serving_problem(spec, observed.served, stored.leaf.fingerprint_sha256 if stored else "")
+        problem = serving_problem(
+            as_deployed(spec, current), observed.served, stored.leaf.fingerprint_sha256 if stored else ""
+        )
         if problem:
             yield problem
     if current is not None and current.health == "unhealthy":

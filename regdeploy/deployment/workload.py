@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import regdeploy
@@ -28,6 +29,8 @@ from regdeploy.secret import Secret
 #: The registry drains for 30 s (config.yml); the engine must not kill it before.
 STOP_TIMEOUT = 40
 PIDS_LIMIT = 1024
+#: The ports inside the container.
+_PLAIN, _HTTPS = _INSIDE = (5000, 443)
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = 5
 
@@ -43,7 +46,7 @@ def desired_workload(
     layout = Layout(spec.root)
     generation = generation_of(image.entrypoint, image.command)
     tls_domain = None if spec.tls is Tls.OFF else spec.domain
-    inside = 5000 if tls_domain is None else 443
+    inside = _PLAIN if tls_domain is None else _HTTPS
     mounts = [
         Mount(source=str(layout.data), target="/var/lib/registry"),
         Mount(source=str(layout.config), target=config_folder(generation), read_only=True),
@@ -92,6 +95,24 @@ def _spec_hash(spec: Spec) -> str:
 def is_ours(container: ContainerFacts, name: str) -> bool:
     """Whether regdeploy made ``container`` for the deployment ``name``."""
     return container.labels.get(LABEL_DEPLOYMENT) == name
+
+
+def as_deployed(spec: Spec, container: ContainerFacts) -> Spec:
+    """``spec`` with what the container says of how it is reached: its port, address, name, TLS and login.
+
+    A spec that was edited since is what will be; where to look for what is served, the container knows.
+    """
+    certificate = container.environment.get("REGISTRY_HTTP_TLS_CERTIFICATE", "")
+    name = certificate.rpartition("/")[2].removesuffix(".crt")
+    published = [publish for publish in container.publishes if publish.container_port in _INSIDE]
+    return replace(
+        spec,
+        tls=(Tls.INTERNAL if spec.tls is Tls.OFF else spec.tls) if certificate else Tls.OFF,
+        domains=spec.domains if spec.domain == name or not certificate else (name,),
+        auth="REGISTRY_AUTH" in container.environment,
+        port=published[0].host_port if published else spec.port,
+        bind=published[0].host_ip if published else spec.bind,
+    )
 
 
 class Difference(NamedTuple):
@@ -150,7 +171,8 @@ def _environment(desired: Workload, found: ContainerFacts) -> Iterator[Differenc
 
 def _attachments(desired: Workload, found: ContainerFacts) -> Iterator[Difference]:
     want_mounts = {mount.target: _mount(mount) for mount in desired.mounts}
-    have_mounts = {mount.target: _mount(mount) for mount in found.mounts if mount.kind != "tmpfs"}
+    # A volume is there because the image declares one; its name is another one in every container.
+    have_mounts = {mount.target: _mount(mount) for mount in found.mounts if mount.kind == "bind"}
     yield from _mapping("mount", want_mounts, have_mounts)
     want_ports = {f"{publish.container_port}": _publish(publish) for publish in desired.publishes}
     have_ports: dict[str, str] = {}
