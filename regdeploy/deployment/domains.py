@@ -145,14 +145,3 @@ def shown(name: str) -> str:
         return f"{star}{idna.decode(name.removeprefix('*.'))} ({name})"
     except idna.IDNAError:
         return name
-
-
-def reference_host(name: str, port: int, default_port: int = 443) -> str:
-    """How ``name`` stands at the front of an image reference.
-
-    Docker takes a first part without a dot, without a port and other than ``localhost`` for a Docker Hub user
-    (distribution/reference, ``splitDockerDomain``), so a single label always carries its port.
-    """
-    host = f"[{name}]" if ":" in name else name
-    plain = "." in name or ":" in name or name == "localhost"
-    return host if port == default_port and plain else f"{host}:{port}"

@@ -20,18 +20,17 @@ class DiskFacts:
 
 def disk_facts(path: Path) -> DiskFacts:
     """The disk that holds ``path``, or that would: the nearest parent that is there is asked. Raises HostError."""
-    for folder in (path, *path.absolute().parents):
+    folder = path.absolute()
+    while True:
         try:
             found = os.statvfs(folder)
-        except FileNotFoundError:
-            continue
-        except NotADirectoryError:
-            continue
+            break
+        except (FileNotFoundError, NotADirectoryError):
+            folder = folder.parent  # ends at the root, which is there
         except OSError as error:
             raise refusal(folder, error) from error
-        return DiskFacts(
-            total_bytes=found.f_blocks * found.f_frsize,
-            free_bytes=found.f_bavail * found.f_frsize,
-            free_inodes=found.f_favail if found.f_files else None,  # btrfs and some network disks have no such limit
-        )
-    raise refusal(path, FileNotFoundError(2, "no such folder"))
+    return DiskFacts(
+        total_bytes=found.f_blocks * found.f_frsize,
+        free_bytes=found.f_bavail * found.f_frsize,
+        free_inodes=found.f_favail if found.f_files else None,  # btrfs and some network disks have no such limit
+    )

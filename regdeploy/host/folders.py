@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import stat
@@ -14,8 +15,9 @@ class FolderFacts:
     """What is at ``path``, its last part not followed when it is a link.
 
     ``mode`` holds the permission bits (0 when nothing is there). ``others_can_write``: everybody, or a group that is
-    neither root's nor the owner's own. ``loose_parent`` is the nearest folder above in which somebody else could
-    replace the path: writable by others without the sticky bit, or owned by neither root nor the path's owner.
+    neither root's nor the owner's own. ``loose_parent`` is the nearest folder (or link) above with which somebody else
+    could replace the path: writable by others without the sticky bit, or owned by neither root, nor the path's owner,
+    nor us.
     """
 
     path: Path
@@ -72,21 +74,28 @@ def _others_can_write(found: os.stat_result) -> bool:
 
 
 def _own_groups(uid: int) -> frozenset[int]:
-    """Groups that nobody else is in: root's, and the owner's first one (users' private groups; umask 002)."""
+    """Groups that nobody else is in: root's, and a user's private one (of the user's name; hence umask 002)."""
     try:
-        return frozenset({0, pwd.getpwuid(uid).pw_gid})
+        user = pwd.getpwuid(uid)
+        group = grp.getgrgid(user.pw_gid)
     except KeyError:
         return frozenset({0})
+    private = group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+    return frozenset({0, group.gr_gid} if private else {0})
 
 
 def _loose_parent(path: Path, owner_uid: int) -> Path | None:
-    for parent in path.parents:
+    """The folders above as the path names them, where a link's owner can turn it, then those that links lead to."""
+    real = Path(os.path.realpath(path.parent))
+    for parent in dict.fromkeys((*path.parents, real, *real.parents)):
         try:
-            found = parent.stat()
+            found = parent.lstat()
         except OSError:
             continue  # not made yet
         if found.st_uid not in (0, owner_uid, os.getuid()):
             return parent
+        if stat.S_ISLNK(found.st_mode):
+            continue  # its permission bits mean nothing
         if _others_can_write(found) and not found.st_mode & stat.S_ISVTX:
             return parent
     return None

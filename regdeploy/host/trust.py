@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from string import Template
 
 from regdeploy.errors import HostError
 from regdeploy.files import make_folder, refusal, write_whole
@@ -21,8 +22,15 @@ HTTPS_PORT = 443
 
 
 def reference_host(domain: str, port: int) -> str:
-    """The registry as image references write it: the port only when it is not 443."""
-    return domain if port == HTTPS_PORT else f"{domain}:{port}"
+    """How the registry stands at the front of an image reference: mostly without its port when that is 443.
+
+    Docker takes a first part without a dot, without a port and other than ``localhost`` for a Docker Hub user
+    (distribution/reference, ``splitDockerDomain``), so a single label always carries its port. An IPv6 address stands
+    in brackets.
+    """
+    host = f"[{domain}]" if ":" in domain else domain
+    plain = "." in domain or ":" in domain or domain == "localhost"
+    return host if port == HTTPS_PORT and plain else f"{host}:{port}"
 
 
 def trust_locations(
@@ -91,12 +99,14 @@ def uninstall_ca(
 
 
 def instructions(domain: str, port: int, pem_path: Path) -> str:
-    """What to do on other machines, for every kind of client, as text for the user."""
-    values = {"HOST": reference_host(domain, port), "NAME": domain, "PEM": str(pem_path)}
-    text = template_text("trust.txt")
-    for name, value in values.items():
-        text = text.replace(name, value)
-    return text
+    """What to do on other machines, for every kind of client, as text for the user.
+
+    A wildcard's star becomes ``NAME``: references have no wildcards, and a shell would expand it.
+    """
+    domain = domain.replace("*", "NAME")
+    return Template(template_text("trust.txt")).substitute(
+        host=reference_host(domain, port), domain=domain, pem=str(pem_path)
+    )
 
 
 def _content(path: Path) -> bytes | None:

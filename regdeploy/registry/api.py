@@ -11,17 +11,21 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from email.message import Message
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
 
 from regdeploy.errors import RegdeployError
+from regdeploy.registry.connection import Target, sentence, unverified, verifying
 from regdeploy.secret import Secret
 
 API_HEADER = "Docker-Distribution-Api-Version"
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.1
-_ATTEMPT = 1.0  # the kernel repeats a SYN that got lost after a second: rather knock anew
+_ATTEMPT = 1.0  # the kernel repeats a SYN that got lost after a second: rather knock anew, and be more patient then
+_ALERT = "\x15\x03"  # how a TLS record that holds an alert begins: some servers answer plain HTTP with one
+_SPEAKS_HTTPS = "speaks HTTPS, not plain HTTP"
 _PAGE = 1000  # the most that 3.x gives at a time
 
 
@@ -45,21 +49,6 @@ class EndpointFacts:
     tls_version: str = ""
 
 
-@dataclass(frozen=True)
-class _Target:
-    address: str
-    port: int
-    server_name: str
-
-    def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
-
-    @property
-    def host_header(self) -> str:
-        name = f"[{self.server_name}]" if ":" in self.server_name else self.server_name
-        return name if self.port in (80, 443) else f"{name}:{self.port}"
-
-
 def probe(
     address: str,
     port: int,
@@ -75,11 +64,8 @@ def probe(
     system's store, then each bundle, by one more handshake each until one does. ``timeout`` is in seconds, for each
     of these. A wildcard's star in ``server_name`` stands for some label.
     """
-    target = _Target(address, port, server_name.replace("*", "any"))
-    facts = _ask(target, tls, timeout)
-    if trust is not None and facts.leaf_der is not None:
-        facts = replace(facts, trusted_by=_trusted_by(target, timeout, trust))
-    return facts
+    target = _target(address, port, server_name)
+    return _with_trust(_ask(target, tls, timeout), target, timeout, trust)
 
 
 def wait_until_serving(
@@ -94,46 +80,55 @@ def wait_until_serving(
 ) -> EndpointFacts:
     """Probe until an HTTP answer comes, for ``deadline`` seconds from now, or until ``stopped()`` says it never will.
 
-    Returns the last facts seen. Waits 10 ms at first, growing to 100 ms. ``trust`` is asked once, at the end.
+    Returns the last facts seen. Waits 10 ms at first, growing to 100 ms, between attempts of 1 s at first, growing too.
+    ``trust`` is asked once, at the end.
     """
+    target = _target(address, port, server_name)
     until = time.monotonic() + deadline
-    wait = _FIRST_WAIT
+    wait, patience = _FIRST_WAIT, _ATTEMPT
     while True:
-        left = max(0.05, until - time.monotonic())
-        facts = probe(address, port, server_name=server_name, tls=tls, timeout=min(_ATTEMPT, left))
+        began = time.monotonic()
+        facts = _ask(target, tls, min(patience, max(0.05, until - began)))
         if facts.reachable or time.monotonic() + wait >= until or stopped():
             break
+        if time.monotonic() - began >= patience:
+            patience *= 2
         time.sleep(wait)
         wait = min(wait * 1.5, _LONGEST_WAIT)
-    if trust is None or not facts.reachable:
-        return facts
-    return replace(
-        facts, trusted_by=_trusted_by(_Target(address, port, server_name.replace("*", "any")), _ATTEMPT, trust)
-    )
+    return _with_trust(facts, target, _ATTEMPT, trust)
 
 
-def _ask(target: _Target, tls: bool, timeout: float) -> EndpointFacts:
+def _target(address: str, port: int, server_name: str) -> Target:
+    return Target(address, port, server_name.replace("*", "any"))
+
+
+def _ask(target: Target, tls: bool, timeout: float) -> EndpointFacts:
     facts = EndpointFacts()
     try:
         with socket.create_connection((target.address, target.port), timeout) as plain:
             if not tls:
                 return _exchange(plain, target, facts)
-            with _unverified().wrap_socket(plain, server_hostname=target.server_name) as secured:
+            with unverified().wrap_socket(plain, server_hostname=target.server_name) as secured:
                 facts = EndpointFacts(
                     leaf_der=secured.getpeercert(binary_form=True), tls_version=secured.version() or ""
                 )
                 return _exchange(secured, target, facts)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return replace(facts, error=f"{target} {_sentence(error, timeout)}")
+        return replace(facts, error=f"{target} {sentence(error, timeout)}")
 
 
-def _exchange(connected: socket.socket, target: _Target, facts: EndpointFacts) -> EndpointFacts:
+def _exchange(connected: socket.socket, target: Target, facts: EndpointFacts) -> EndpointFacts:
     connection = http.client.HTTPConnection(target.server_name, target.port)
     connection.sock = connected
     connection.request("GET", "/v2/", headers={"Host": target.host_header, "Connection": "close"})
-    answer = connection.getresponse()
+    try:
+        answer = connection.getresponse()
+    except http.client.BadStatusLine as error:
+        if facts.leaf_der is None and str(error).startswith(_ALERT):
+            return replace(facts, error=f"{target} {_SPEAKS_HTTPS}")
+        raise
     if answer.status == http.HTTPStatus.BAD_REQUEST and facts.leaf_der is None and b"HTTPS" in answer.read(1000):
-        return replace(facts, error=f"{target} speaks HTTPS, not plain HTTP")
+        return replace(facts, error=f"{target} {_SPEAKS_HTTPS}")
     return replace(
         facts,
         reachable=True,
@@ -143,18 +138,18 @@ def _exchange(connected: socket.socket, target: _Target, facts: EndpointFacts) -
     )
 
 
-def _unverified() -> ssl.SSLContext:
-    """For looking at whatever is served; no secret ever travels over it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+def _with_trust(
+    facts: EndpointFacts, target: Target, timeout: float, trust: Mapping[str, bytes] | None
+) -> EndpointFacts:
+    if trust is None or facts.leaf_der is None:
+        return facts
+    return replace(facts, trusted_by=_trusted_by(target, timeout, trust))
 
 
-def _trusted_by(target: _Target, timeout: float, trust: Mapping[str, bytes]) -> str:
+def _trusted_by(target: Target, timeout: float, trust: Mapping[str, bytes]) -> str:
     for label, pem in (("system", None), *trust.items()):
         try:
-            context = _verifying(pem)
+            context = verifying(pem)
             with (
                 socket.create_connection((target.address, target.port), timeout) as plain,
                 context.wrap_socket(plain, server_hostname=target.server_name),
@@ -163,42 +158,6 @@ def _trusted_by(target: _Target, timeout: float, trust: Mapping[str, bytes]) -> 
         except (OSError, ValueError):
             continue  # not by this one: why does not matter, and whether it serves at all was asked before
     return ""
-
-
-def _verifying(pem: bytes | None) -> ssl.SSLContext:
-    """Chain and name are checked as Docker would: any certificate of the bundle is an anchor, root or not."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if pem is None:
-        context.load_default_certs()
-    else:
-        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-        context.load_verify_locations(cadata=pem.decode("ascii"))
-    return context
-
-
-def _sentence(error: Exception, timeout: float) -> str:
-    """What went wrong, to stand behind the address."""
-    match error:
-        case ConnectionRefusedError():
-            return "refuses connections"
-        case TimeoutError():
-            return f"does not answer within {timeout:.2g} s"
-        case ssl.SSLCertVerificationError():
-            return f"serves a certificate that is not trusted: {error.verify_message}"
-        case ssl.SSLEOFError() | ConnectionResetError() | BrokenPipeError():  # RemoteDisconnected is the second
-            return "closes the connection before it answers"
-        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "UNKNOWN_PROTOCOL" | "RECORD_LAYER_FAILURE"):
-            return "does not speak TLS"
-        case ssl.SSLError():
-            return f"ends the TLS handshake: {(error.reason or str(error)).lower().replace('_', ' ')}"
-        case http.client.HTTPException():
-            return "does not speak HTTP"
-        case socket.gaierror():
-            return "has no address"
-        case OSError():
-            return f"cannot be reached: {(error.strerror or str(error)).lower()}"
-        case _:
-            return f"cannot be asked: {error}"
 
 
 class RegistryClient:
@@ -223,7 +182,7 @@ class RegistryClient:
         self._url = url
         self._tls = parts.scheme == "https"
         name = parts.hostname or ""
-        self._target = _Target(address or name, parts.port or (443 if self._tls else 80), name)
+        self._target = Target(address or name, parts.port or (443 if self._tls else 80), name)
         self._cafile = cafile
         self._timeout = timeout
         self._user = user
@@ -266,9 +225,11 @@ class RegistryClient:
             yield self._parsed(status, headers, body)
             link = re.match(r"\s*<([^>]+)>", headers.get("Link", ""))
             following = urlsplit(link[1]) if link else None
-            path = f"{following.path}?{following.query}" if following else ""
+            before, path = path, f"{following.path}?{following.query}" if following else ""
+            if path == before:
+                raise RegdeployError(self._url, f"gives the page {path} as its own next one", code="registry.answer")
 
-    def _parsed(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, list[str]]:
+    def _parsed(self, status: int, headers: Message, body: bytes) -> dict[str, list[str]]:
         if status == http.HTTPStatus.UNAUTHORIZED:
             raise self._login_refused(headers)
         try:
@@ -280,7 +241,7 @@ class RegistryClient:
             raise RegdeployError(self._url, f"answers {status}: {words or 'nothing'}", code="registry.answer")
         return page
 
-    def _login_refused(self, headers: Mapping[str, str]) -> RegdeployError:
+    def _login_refused(self, headers: Message) -> RegdeployError:
         if not headers.get("WWW-Authenticate", "").lower().startswith("basic"):
             return RegdeployError(
                 self._url, "wants a token, not a name and password", "ask its own tools", code="registry.login"
@@ -290,7 +251,7 @@ class RegistryClient:
             self._url, what, "`regdeploy user passwd NAME` sets a new password", code="registry.login"
         )
 
-    def _get(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
+    def _get(self, path: str) -> tuple[int, Message, bytes]:
         kept = self._connection is not None
         try:
             self._connection = self._connection or self._open()
@@ -301,14 +262,23 @@ class RegistryClient:
             self.close()
             if kept:  # the server closed a connection that had been idle
                 return self._get(path)
-            words = f"{self._target} {_sentence(error, self._timeout)}"
+            words = f"{self._target} {sentence(error, self._timeout)}"
             raise RegdeployError(self._url, words, code="registry.unreachable") from error
 
+    def _context(self) -> ssl.SSLContext:
+        if self._cafile is None:
+            return verifying(None)
+        try:
+            return verifying(self._cafile.read_bytes())
+        except (OSError, ValueError) as error:
+            what = f"holds no CA certificates: {error}"
+            raise RegdeployError(str(self._cafile), what, code="registry.unreachable") from error
+
     def _open(self) -> http.client.HTTPConnection:
+        context = self._context() if self._tls else None
         connected = socket.create_connection((self._target.address, self._target.port), self._timeout)
-        if self._tls:
-            pem = self._cafile.read_bytes() if self._cafile else None
-            connected = _verifying(pem).wrap_socket(connected, server_hostname=self._target.server_name)
+        if context is not None:
+            connected = context.wrap_socket(connected, server_hostname=self._target.server_name)
         connection = http.client.HTTPConnection(self._target.server_name, self._target.port)
         connection.auto_open = 0
         connection.sock = connected

@@ -34,7 +34,5 @@ def environment(
         variables["REGISTRY_AUTH_HTPASSWD_REALM"] = REALM
         variables["REGISTRY_AUTH_HTPASSWD_PATH"] = "/auth/htpasswd"
     if generation is Generation.V3:
-        variables["OTEL_TRACES_EXPORTER"] = (
-            "none"  # 3.x sends traces to localhost:4318 otherwise, and logs each failure
-        )
+        variables["OTEL_TRACES_EXPORTER"] = "none"  # else 3.x sends traces to localhost:4318 and logs each failure
     return variables

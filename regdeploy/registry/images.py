@@ -17,7 +17,7 @@ class Generation(Enum):
 
 
 _CONFIG_FOLDERS = {Generation.V2: "/etc/docker/registry", Generation.V3: "/etc/distribution"}
-_PROGRAMS = frozenset({"registry", "entrypoint.sh", "docker-registry"})
+_PROGRAMS = frozenset({"registry", "docker-registry"})
 
 
 def config_folder(generation: Generation) -> str:
@@ -29,20 +29,34 @@ def generation_of(entrypoint: Sequence[str], command: Sequence[str]) -> Generati
     """The generation of an image from its Entrypoint and Cmd.
 
     Takes the library image (``/entrypoint.sh`` + config path) and the upstream one (``registry`` + ``serve`` + config
-    path). Raises ImageError ``image.not-a-registry`` for anything else, also for a registry whose config lies
-    elsewhere: what regdeploy mounts would then not be read.
+    path), the program with or without its folder, the words in either list. Raises ImageError
+    ``image.not-a-registry`` for anything else, also for a registry whose config lies elsewhere: what regdeploy mounts
+    would then not be read.
     """
     words = [*entrypoint, *command]
-    program = PurePosixPath(words[0]).name if words else ""
-    config = words[-1] if words else ""
-    arguments = [word for word in words[1:-1] if word != "serve"]
-    if program in _PROGRAMS and not [word for word in arguments if PurePosixPath(word).name != "registry"]:
-        for generation, folder in _CONFIG_FOLDERS.items():
-            if config == f"{folder}/config.yml":
-                return generation
+    config = _served_config(words)
+    for generation, folder in _CONFIG_FOLDERS.items():
+        if config == f"{folder}/config.yml":
+            return generation
     raise ImageError(
         "--image",
         f"is not a registry as regdeploy knows them: it runs `{' '.join(words) or 'nothing'}`",
         "use registry:3 (or registry:2.8), or an image of yours that keeps its entrypoint and config path",
         code="image.not-a-registry",
     )
+
+
+def _served_config(words: Sequence[str]) -> str:
+    """The config that a registry started with these words serves from; empty when they start something else.
+
+    The library image's script puts ``registry serve`` before a path and ``registry`` before ``serve``.
+    """
+    match [PurePosixPath(word).name for word in words[:-1]]:
+        case [program, "serve"] if program in _PROGRAMS:
+            return words[-1]
+        case ["entrypoint.sh"] | ["entrypoint.sh", "serve"]:
+            return words[-1]
+        case ["entrypoint.sh", program, "serve"] if program in _PROGRAMS:
+            return words[-1]
+        case _:
+            return ""

@@ -16,21 +16,20 @@ def repositories_on_disk(data: Path) -> int:
 
 
 def used_bytes(data: Path, deadline_s: float) -> tuple[int, bool]:
-    """Bytes that ``data`` takes up on its disk, and whether all of it was seen within ``deadline_s`` seconds.
+    """Bytes that ``data`` takes up on its disk (as du(1) counts), and whether all was seen within ``deadline_s`` s.
 
     Never raises; what vanishes while we look, or cannot be read, counts as nothing.
     """
     until = time.monotonic() + deadline_s
-    total = 0
+    total = _allocated(data)
     waiting = [str(data)]
     while waiting:
         if time.monotonic() > until:
             return total, False
         for entry in _entries(waiting.pop()):
+            total += _allocated(entry)
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
-            else:
-                total += _allocated(entry)
     return total, True
 
 
@@ -51,7 +50,7 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _allocated(entry: os.DirEntry[str]) -> int:
+def _allocated(entry: os.DirEntry[str] | Path) -> int:
     try:
         return entry.stat(follow_symlinks=False).st_blocks * 512  # stat(2): always of 512 bytes
     except OSError:

@@ -47,7 +47,10 @@ def check_name(name: str, where: str = "--user") -> str:
 def check_password(password: Secret, where: str = "password") -> Secret:
     """``password`` when bcrypt takes all of it; else UsageError, which does not show it."""
     text = password.reveal()
-    size = len(text.encode("utf-8", "surrogateescape"))
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise UsageError(where, "is not UTF-8 text", "type it in a UTF-8 terminal") from None  # the cause shows it
     if not text:
         raise UsageError(where, "is empty", "type one, or leave it out and get a random one")
     if size > MAX_PASSWORD_BYTES:
@@ -103,8 +106,11 @@ def verify(path: Path, name: str, password: Secret) -> bool:
     import bcrypt  # noqa: PLC0415 - only who sets or tries a password pays for it
 
     hashes = dict(map(_split, _lines(path)))
-    found = hashes.get(name, "")
-    return bool(_BCRYPT.fullmatch(found)) and bcrypt.checkpw(password.reveal().encode(), found.encode())
+    found = hashes.get(name, "") if name else ""
+    try:
+        return bool(_BCRYPT.fullmatch(found)) and bcrypt.checkpw(password.reveal().encode(), found.encode())
+    except ValueError:  # a password that no hash can be made of
+        return False
 
 
 def problems(path: Path) -> str:
@@ -113,18 +119,19 @@ def problems(path: Path) -> str:
     No file counts as a problem (the registry then makes one of its own, or fails); so does one without users.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        lines = _parsed(path.read_bytes())
     except FileNotFoundError:
         return ABSENT
     except (OSError, UnicodeError) as error:
         return f"cannot be read: {error}"
-    lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
         if not _is_entry(line):
             continue
-        name, value = _split(line)
-        if not name:
+        if ":" not in line:
             return f"line {number} is not NAME:HASH: the registry answers 400 to everybody"
+        name, value = _split(line)
+        if not name or not name.isprintable():  # a byte order mark, for one
+            return f"line {number} has no name that can be typed"
         if not _BCRYPT.fullmatch(value):
             return f"line {number} ({name}) is not a bcrypt hash: {name} cannot log in"
     if not any(map(_is_entry, lines)):
@@ -152,7 +159,7 @@ def _split(line: str) -> tuple[str, str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return _parsed(path.read_bytes())
     except FileNotFoundError:
         return []
     except UnicodeError as error:
@@ -161,6 +168,12 @@ def _lines(path: Path) -> list[str]:
         ) from error
     except OSError as error:
         raise refusal(path, error) from error
+
+
+def _parsed(content: bytes) -> list[str]:
+    """Lines as the registry sees them (Go's ScanLines): str.splitlines() would also end them at a form feed."""
+    lines = content.decode().split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def _write(path: Path, lines: list[str]) -> None:
