@@ -42,7 +42,7 @@ class Lock:
         make_folder(self._root, 0o711)
         try:
             while not self._take():
-                pass
+                make_folder(self._root, 0o711)
         except OSError as error:
             raise refusal(self._path, error) from error
         return self
@@ -59,23 +59,20 @@ class Lock:
     def _take(self) -> bool:
         """Take the lock; False when the file was removed meanwhile (``down --purge``) and must be opened anew."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        taken = False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not self._still_there(descriptor):
-                os.close(descriptor)
-                make_folder(self._root, 0o711)
-                return False
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, self._label().encode(), 0)
+            if self._still_there(descriptor):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, self._label().encode(), 0)
+                taken = True
         except BlockingIOError:
-            words = os.pread(descriptor, 4096, 0)
-            os.close(descriptor)
-            raise self._busy(words) from None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
-        return True
+            raise self._busy(os.pread(descriptor, 4096, 0)) from None
+        finally:
+            if not taken:
+                os.close(descriptor)
+        self._descriptor = descriptor if taken else None
+        return taken
 
     def _still_there(self, descriptor: int) -> bool:
         try:

@@ -94,9 +94,12 @@ def _lines(path: Path) -> list[str]:
 def caa(name: str, timeout: float, *, nameservers: tuple[str, ...] = (), port: int = 53) -> CaaFacts:
     """The CAA records for ``name``: the first set found on the way from it up to its top domain (RFC 8659 section 3).
 
-    All questions together take ``timeout`` seconds at most. ``nameservers`` replaces those of the host. Never raises:
-    ``error`` says why nothing is known, and then a CA may still refuse or agree.
+    None for an IP address: CAA is about domain names. All questions together take ``timeout`` seconds at most.
+    ``nameservers`` replaces those of the host. Never raises: ``error`` says why nothing is known, and then a CA may
+    still refuse or agree.
     """
+    if _is_address(name):
+        return CaaFacts()
     import dns.exception  # noqa: PLC0415 - 60 ms that only `up` and `doctor` with a public CA pay
     import dns.resolver  # noqa: PLC0415 - the same
 
@@ -118,3 +121,11 @@ def caa(name: str, timeout: float, *, nameservers: tuple[str, ...] = (), port: i
     except (dns.exception.DNSException, OSError, UnicodeError) as error:
         return CaaFacts(error=f"the name servers did not answer about CAA: {error}")
     return CaaFacts()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
