@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from regdeploy.errors import Busy, HostError
+from regdeploy.host.lock import LOCK_FILE, Lock, user_name
+
+NINE = datetime(2026, 11, 24, 9, tzinfo=UTC)
+_NOBODY_HERE = 3_999_999_999
+
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from regdeploy.host.lock import Lock
+with Lock(Path(sys.argv[1]), "up --domain registry.example.com"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def another_process(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """A regdeploy that holds the lock until it is killed."""
+    with subprocess.Popen([sys.executable, "-c", _HOLDER, str(root)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_the_lock_makes_the_root_and_leaves_an_empty_file_for_its_owner_alone(tmp_path: Path) -> None:
+    root = tmp_path / "deep" / "root"
+
+    with Lock(root, "up", clock=lambda: NINE):
+        label = json.loads((root / LOCK_FILE).read_text())
+
+    assert label == {
+        "pid": os.getpid(),
+        "operation": "up",
+        "since": "2026-11-24T09:00:00+00:00",
+        "user": user_name(os.getuid()),
+    }
+    assert (root / LOCK_FILE).read_bytes() == b""
+    assert (root / LOCK_FILE).stat().st_mode & 0o777 == 0o600
+    assert root.stat().st_mode & 0o777 == 0o711
+
+
+def test_who_comes_second_is_told_who_is_at_work_and_since_when(tmp_path: Path) -> None:
+    now = NINE
+    with (
+        Lock(tmp_path, "up", clock=lambda: NINE),
+        pytest.raises(Busy) as caught,
+        Lock(tmp_path, "down", clock=lambda: now + timedelta(seconds=75)),
+    ):
+        pass
+
+    local = NINE.astimezone()
+    assert str(caught.value) == (
+        f"{tmp_path}: `regdeploy up` by {user_name(os.getuid())}, pid {os.getpid()}, is at work here since "
+        f"{local:%H:%M:%S} (75 s)"
+    )
+    assert caught.value.hint == "wait until it has ended, then run the same command again"
+
+
+def test_another_process_keeps_us_out_and_its_death_lets_us_in_at_once(tmp_path: Path) -> None:
+    with another_process(tmp_path) as holder:
+        with (
+            pytest.raises(Busy, match=rf"`regdeploy up --domain registry.example.com` by .*, pid {holder.pid}, is at"),
+            Lock(tmp_path, "down"),
+        ):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+
+        with Lock(tmp_path, "down"):
+            assert json.loads((tmp_path / LOCK_FILE).read_text())["operation"] == "down"
+
+
+def test_the_lock_is_free_again_after_the_block_also_when_it_failed(tmp_path: Path) -> None:
+    before = descriptors()
+    with pytest.raises(RuntimeError), Lock(tmp_path, "up"):
+        raise RuntimeError
+
+    with Lock(tmp_path, "up"):
+        pass
+    assert descriptors() == before
+
+
+def test_being_kept_out_leaves_no_descriptor_and_the_holders_label(tmp_path: Path) -> None:
+    with Lock(tmp_path, "up"):
+        label = (tmp_path / LOCK_FILE).read_bytes()
+        before = descriptors()
+        for _ in range(3):
+            with pytest.raises(Busy), Lock(tmp_path, "down"):
+                pass
+        assert descriptors() == before
+        assert (tmp_path / LOCK_FILE).read_bytes() == label
+
+
+@pytest.mark.parametrize("words", ["", "{", "[]", "7", '{"since": 7}', '{"since": "yesterday"}', '{"pid": 7}', "\0\0"])
+def test_a_holder_that_has_not_said_who_it_is_keeps_us_out_as_well(tmp_path: Path, words: str) -> None:
+    path = tmp_path / LOCK_FILE
+    path.write_text(words)
+    with path.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        with pytest.raises(Busy) as caught, Lock(tmp_path, "up"):
+            pass
+
+    assert caught.value.what == "another regdeploy is at work here"
+
+
+def test_words_that_a_dead_holder_left_are_replaced_whole(tmp_path: Path) -> None:
+    (tmp_path / LOCK_FILE).write_text("x" * 5000)
+
+    with Lock(tmp_path, "up"):
+        assert json.loads((tmp_path / LOCK_FILE).read_text())["operation"] == "up"
+
+
+class _Removed(Lock):
+    """The lock whose file, or whole root, goes between opening and locking it, as a purge that ends just then does."""
+
+    def __init__(self, root: Path, removals: int) -> None:
+        super().__init__(root, "up")
+        self.removals = removals
+        self._place = root
+
+    def _still_there(self, descriptor: int) -> bool:
+        if self.removals:
+            self.removals -= 1
+            (self._place / LOCK_FILE).unlink()
+            self._place.rmdir()
+        return super()._still_there(descriptor)
+
+
+def test_a_file_that_was_removed_meanwhile_is_made_anew_and_locked(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    before = descriptors()
+
+    with _Removed(root, 2) as lock:
+        assert lock.removals == 0
+        with pytest.raises(Busy), Lock(root, "down"):
+            pass
+    assert descriptors() == before
+
+
+def test_a_file_that_was_replaced_meanwhile_is_not_the_lock(tmp_path: Path) -> None:
+    class Replaced(Lock):
+        def _still_there(self, descriptor: int) -> bool:
+            if "replaced" not in vars(self):
+                vars(self)["replaced"] = True
+                (tmp_path / LOCK_FILE).unlink()
+                (tmp_path / LOCK_FILE).touch()
+            return super()._still_there(descriptor)
+
+    with Replaced(tmp_path, "up"), pytest.raises(Busy), Lock(tmp_path, "down"):
+        pass
+
+
+def test_a_link_in_the_place_of_the_lock_is_refused_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / LOCK_FILE).symlink_to(precious)
+    before = descriptors()
+
+    with pytest.raises(HostError) as caught, Lock(tmp_path, "up"):
+        pass
+
+    assert str(caught.value) == f"{tmp_path}/.lock: Too many levels of symbolic links"
+    assert caught.value.hint == "a symbolic link is in the way: use the real path"
+    assert precious.read_text() == "precious"
+    assert descriptors() == before
+
+
+def test_a_folder_in_the_place_of_the_lock_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / LOCK_FILE).mkdir()
+
+    with pytest.raises(HostError, match=r"/\.lock: Is a directory"), Lock(tmp_path, "up"):
+        pass
+
+
+def test_a_file_in_the_place_of_the_root_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "root").touch()
+
+    with pytest.raises(HostError, match=r"/root: Not a directory"), Lock(tmp_path / "root", "up"):
+        pass
+
+
+def test_a_user_that_the_host_does_not_know_is_a_number() -> None:
+    assert user_name(0) == "root"
+    assert user_name(_NOBODY_HERE) == f"uid {_NOBODY_HERE}"
