@@ -116,8 +116,8 @@ def caa(name: str, timeout: float, *, nameservers: tuple[str, ...] = (), port: i
                 answer = resolver.resolve(domain + ".", "CAA", lifetime=max(0.001, deadline - time.monotonic()))
             except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
                 continue
-            records = tuple((int(rr.flags), rr.tag.decode().lower(), rr.value.decode()) for rr in answer)
-            return CaaFacts(records=records, found_at=domain)
+            records = sorted((int(rr.flags), rr.tag.decode().lower(), rr.value.decode()) for rr in answer)
+            return CaaFacts(records=tuple(records), found_at=domain)  # servers and dnspython shuffle them
     except (dns.exception.DNSException, OSError, UnicodeError) as error:
         return CaaFacts(error=f"the name servers did not answer about CAA: {error}")
     return CaaFacts()
