@@ -89,7 +89,7 @@ def start(tmp_path: Path, authority: Made) -> Iterator[Start]:
         }
         outside["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"] = str(folder / "data")
         command = ["/usr/bin/docker-registry", "serve", str(folder / "config.yml")]
-        program = Program(command, folder / "log", {**os.environ, **outside, **(variables or {})})
+        program = Program(command, folder / "log", {**outside, **(variables or {})})
         running.append(program)
         facts = wait_until_serving("127.0.0.1", port, server_name=NAME, tls=tls, deadline=10)
         assert facts.reachable, f"{facts.error}\n{(folder / 'log').read_text()}"
