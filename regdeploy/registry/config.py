@@ -1,5 +1,8 @@
 """The registry's ``config.yml``: what its environment cannot say, or should not.
 
+A string.Template: every ``up`` and ``status`` compares with this text, and Jinja2 takes 20 to 45 ms to import and
+render it (how much depends on what is loaded already), where this takes 0.1 ms.
+
 https://distribution.github.io/distribution/about/configuration/
 """
 
@@ -26,7 +29,6 @@ def render_config(
     """The text of ``config.yml``, good for 2.x and 3.x alike. The same input always gives the same text.
 
     ``read_only`` refuses pushes and deletes while pulls go on (for a garbage collection); it takes a restart.
-    Every ``up`` and ``status`` compares with this text, and importing Jinja2 costs 50 ms there: hence string.Template.
     """
     return Template(template_text("config.yml")).substitute(
         tls=_TLS if tls else _PLAIN,

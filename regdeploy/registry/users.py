@@ -94,7 +94,7 @@ def set_password(path: Path, name: str, password: Secret) -> None:
 def remove(path: Path, name: str) -> bool:
     """Take away every line of ``name``; False, and nothing is written, when there is none. Raises HostError."""
     lines = _lines(path)
-    kept = [line for line in lines if _split(line)[0] != name]
+    kept = [line for line in lines if not name or _split(line)[0] != name]
     if len(kept) == len(lines):
         return False
     _write(path, kept)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from regdeploy.registry import users
-from regdeploy.registry.api import RegistryClient, wait_until_serving
+from regdeploy.registry.api import wait_until_serving
+from regdeploy.registry.client import RegistryClient
 from regdeploy.registry.config import render_config
 from regdeploy.registry.environment import certificate_name, environment
 from regdeploy.registry.images import Generation

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regdeploy.errors import RegdeployError
-from regdeploy.registry.api import RegistryClient
+from regdeploy.registry.client import RegistryClient
 from regdeploy.registry.storage import repositories_on_disk, used_bytes
 from tests.rig.parts.images import oci_layout, random_image, random_platforms
 from tests.rig.parts.processes import run

@@ -6,13 +6,14 @@ import http.client
 import socket
 import ssl
 import warnings
+from pathlib import Path
 
 import pytest
 
 from regdeploy.registry.api import EndpointFacts, probe
 from regdeploy.registry.config import render_config
 from tests.certs import Made
-from tests.rig.parts.processes import RigError
+from tests.rig.parts.processes import RigError, free_port, listening
 from tests.rig.registry.conftest import NAME, Registry, Start
 
 HALF = b"x" * 1_000_000
@@ -138,6 +139,33 @@ def closed(registry: Registry) -> bool:
     """It takes no new connections."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", registry.port)) != 0
+
+
+def test_it_listens_on_its_port_alone_and_logs_no_debugging(start: Start) -> None:
+    registry = start()
+    request(registry, "GET", "/v2/")
+    sockets = {str(path.readlink()) for path in Path(f"/proc/{registry.program.pid}/fd").iterdir()}
+    tables = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    ports = {int(row[1].partition(":")[2], 16) for row in tables if f"socket:[{row[9]}]" in sockets and row[3] == "0A"}
+    assert ports == {registry.port}
+    log = (registry.folder / "log").read_text()
+    assert "level=info" in log
+    assert "level=debug" not in log
+
+
+def test_it_is_the_config_that_keeps_debugging_quiet_and_closed(start: Start) -> None:
+    port = free_port()
+    loud = render_config(tls=False).replace("level: info", "level: debug")
+    registry = start(config=loud.replace("http:\n", f"http:\n  debug:\n    addr: 127.0.0.1:{port}\n"))
+    registry.program.wait_until(lambda: listening(port))
+    assert "level=debug" in (registry.folder / "log").read_text()
+
+
+def test_every_answer_carries_the_header_of_the_config(start: Start) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", start().port, timeout=10)
+    connection.request("GET", "/v2/")
+    assert connection.getresponse().headers["X-Content-Type-Options"] == "nosniff"
+    connection.close()
 
 
 def test_the_registry_complains_of_nothing_that_regdeploy_writes(start: Start) -> None:

@@ -103,6 +103,14 @@ def test_the_lock_is_free_again_after_the_block_also_when_it_failed(tmp_path: Pa
     assert descriptors() == before
 
 
+def test_leaving_without_having_entered_changes_nothing(tmp_path: Path) -> None:
+    with Lock(tmp_path, "up") as held:
+        label = (tmp_path / LOCK_FILE).read_bytes()
+        Lock(tmp_path, "down").__exit__(None, None, None)
+        assert (tmp_path / LOCK_FILE).read_bytes() == label
+    held.__exit__(None, None, None)
+
+
 def test_being_kept_out_leaves_no_descriptor_and_the_holders_label(tmp_path: Path) -> None:
     with Lock(tmp_path, "up"):
         label = (tmp_path / LOCK_FILE).read_bytes()

@@ -9,6 +9,7 @@ import pytest
 
 from regdeploy.errors import HostError
 from regdeploy.host.trust import install_ca, instructions, reference_host, trust_locations, uninstall_ca
+from tests.unit.tls.ends import as_nobody, open_folder
 
 NAME = "registry.example.com"
 
@@ -90,6 +91,17 @@ def test_uninstalling_leaves_no_folder_of_ours_and_every_file_of_the_users(place
     assert not containers.parent.exists()
     assert containers.parent.parent.exists()
     assert uninstall_ca(b"root", NAME, 443, **places) == ()
+
+
+def test_what_cannot_be_removed_is_an_error_that_names_it() -> None:
+    with open_folder() as folder:
+        docker = folder / "docker"
+        places: Places = {"docker_certs": docker, "containers_certs": folder / "containers"}
+        ours, _ = install_ca(b"root", NAME, 443, **places)
+        with as_nobody(folder), pytest.raises(HostError) as caught:
+            uninstall_ca(b"root", NAME, 443, **places)
+        assert (caught.value.where, caught.value.what) == (str(ours), "Permission denied")
+        assert ours.read_bytes() == b"root"
 
 
 def test_what_cannot_be_read_is_an_error_and_nothing_is_written(places: Places) -> None:

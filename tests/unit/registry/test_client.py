@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 
 from regdeploy.errors import RegdeployError
-from regdeploy.registry.api import RegistryClient
+from regdeploy.registry.client import RegistryClient
 from regdeploy.secret import Secret
 
 Answer = tuple[int, dict[str, str], bytes]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -237,6 +239,12 @@ def test_the_systems_store_comes_first(tmp_path: Path, monkeypatch: pytest.Monke
         assert ask(port, tls=True, trust={"ours": authority().pem}).trusted_by == "system"
 
 
+def test_comments_of_a_bundle_may_be_in_any_language(tmp_path: Path) -> None:
+    bundle = "# 内部根证书\n".encode() + authority().pem + "# Größe\n".encode("latin-1")
+    with serving(http_answer("200 OK", REGISTRY), tls_context(tmp_path, leaf(NAME))) as port:
+        assert ask(port, tls=True, trust={"ours": bundle}).trusted_by == "ours"
+
+
 def test_an_intermediate_in_a_bundle_is_an_anchor_as_it_is_to_docker(tmp_path: Path) -> None:
     between = make_intermediate(authority())
     made = make_leaf(between, NAME)
@@ -321,3 +329,10 @@ def test_a_server_that_needs_longer_than_the_first_attempt_is_waited_for() -> No
 
     with serving(slow) as port:
         assert wait_until_serving("127.0.0.1", port, server_name=NAME, tls=False, deadline=15).reachable
+
+
+def test_what_speaks_http_and_tls_is_loaded_at_the_first_question() -> None:
+    code = "import sys; from regdeploy.registry import api; print(sorted({'http.client', 'ssl'} & set(sys.modules)));"
+    asking = "api.probe('127.0.0.1', 1, server_name='x', tls=True, timeout=1); print('ssl' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code + asking], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\nTrue\n"

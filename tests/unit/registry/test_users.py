@@ -117,6 +117,12 @@ def test_of_two_lines_of_a_name_the_last_counts_and_a_new_password_leaves_one(pa
     assert users.verify(path, "bob", Secret("new"))
 
 
+def test_nobodys_name_takes_no_comment_with_it(path: Path) -> None:
+    path.write_text(f"# ours\n\ngarbage\nana:{KNOWN}\n")
+    assert not users.remove(path, "")
+    assert path.read_text() == f"# ours\n\ngarbage\nana:{KNOWN}\n"
+
+
 def test_a_name_is_taken_away_with_all_its_lines(path: Path) -> None:
     path.write_text(f"bob:{KNOWN}\n# bob\nana:{KNOWN}\nbob:{KNOWN}\n")
     assert users.remove(path, "bob")
