@@ -147,7 +147,8 @@ def _container(
     if current is not None and is_ours(current, spec.name) and desired is not None:
         changed = differences(desired, current)
         if not changed:
-            clear = (RemoveCandidate(why="it was prepared and never needed"),) if there.candidate else ()
+            unwanted = there.candidate is not None and is_ours(there.candidate, spec.name)
+            clear = (RemoveCandidate(why="it was prepared and never needed"),) if unwanted else ()
             stale = bool(observed.config_text) and observed.config_text != config_text
             finish = _keep(spec, observed, current, certificate, now, stale=stale)
             return _Container(prepare=fetch, finish=(*finish, *clear))

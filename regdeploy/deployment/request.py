@@ -58,7 +58,7 @@ def resolve_request(request: Request) -> Resolved:
         root = _root(given)
     saved = _saved_layer(root)
     resolved = resolve(_with_archive_name([*given, saved]))
-    held = saved["name"].value if "name" in saved else DEFAULT_NAME
+    held = BY_NAME["name"].parse(saved["name"].value, saved["name"].where) if "name" in saved else DEFAULT_NAME
     if is_saved(root) and resolved.spec.name != held:
         raise UsageError(
             "--name",
@@ -111,11 +111,11 @@ def _saved_layer(root: Path) -> dict[str, Raw]:
 
 
 def _with_archive_name(layers: list[dict[str, Raw]]) -> list[dict[str, Raw]]:
-    """Where an archive was given and no image, the archive's own name is the image."""
-    merged = {name: raw for layer in reversed(layers) for name, raw in layer.items()}
-    archive = merged.get("image-archive")
-    if archive is None or "image" in merged:
+    """Where an archive was given and no image beside it or above it, the archive's own name is the image."""
+    at = next((at for at, layer in enumerate(layers) if "image-archive" in layer), None)
+    if at is None or any("image" in layer for layer in layers[: at + 1]):
         return layers
+    archive = layers[at]["image-archive"]
     path = BY_NAME["image-archive"].parse(archive.value, archive.where)
     if path is None:
         return layers
@@ -124,4 +124,6 @@ def _with_archive_name(layers: list[dict[str, Raw]]) -> list[dict[str, Raw]]:
     names = archive_names(path)
     if len(names) > 1:
         raise UsageError(archive.where, f"{path} holds {', '.join(names)}", "say which with --image")
-    return [*layers, {"image": Raw(names[0], archive.source, archive.where)}] if names else layers
+    if not names:
+        return layers
+    return [*layers[:at], {**layers[at], "image": Raw(names[0], archive.source, archive.where)}, *layers[at + 1 :]]

@@ -12,6 +12,7 @@ what ``status`` may take.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -182,8 +183,12 @@ def _path(value: object, where: str) -> Path | None:
 
 def _root(value: object, where: str) -> Path:
     path = _path(value, where)
+    # As the engine will say it of the mounts: else "/srv/../srv" would differ from what is there for ever.
+    path = path and Path("/" + os.path.normpath(path).lstrip("/"))
     if path is None or path == Path("/"):
         raise UsageError(where, f"{str(value)!r} cannot be the root folder", f"use a folder such as {DEFAULT_ROOT}")
+    if ":" in str(path):
+        raise UsageError(where, f"{str(value)!r} has a colon, and Docker mounts no such path", "use another folder")
     return path
 
 

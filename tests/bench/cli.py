@@ -1,7 +1,8 @@
 """How long commands take that do nothing: ``--help``, a no-op ``up``, ``status``; beside what importing typer takes.
 
 ``python -m tests.bench.cli FOLDER [ROUNDS]``: all take turns on the same machine; FOLDER holds the python and the
-regdeploy to measure. ``--imports`` lists instead what the modules cost that are loaded only where they are needed. Run as root.
+regdeploy to measure. ``--imports`` lists instead what the modules cost that are loaded only where they are needed.
+Run as root.
 """
 
 from __future__ import annotations

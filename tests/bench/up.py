@@ -2,7 +2,8 @@
 
 ``python -m tests.bench.up FOLDER [ROUNDS]``: the three take turns, in a network of the benchmark's own, with the
 image there. Times are from the start of the first process to the first answer of the registry over TLS; compare them
-with each other only. FOLDER holds the programs regdeploy, certbot and caddy (``make bench`` installs them); run as root.
+with each other only. FOLDER holds the programs regdeploy, certbot and caddy (``make bench`` installs them). Run as
+root.
 
 Nobody asks a container on 443 before the engine says that it is started: on an engine before 28, a packet that comes
 earlier makes all others wait for a second (an ARP retransmission), whoever started the container.

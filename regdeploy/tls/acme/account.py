@@ -122,7 +122,8 @@ class Account:
             response = self._ca.post(self._ca.account)
         except Refusal:
             return True
-        return self._ca.read(messages.Registration, response).status not in (None, messages.STATUS_VALID)
+        account = self._ca.read(messages.Registration, response).to_partial_json()
+        return account.get("status") not in (None, "valid")  # a str: acme declares a Status, and decodes none here
 
     def replace(self) -> None:
         """Register a new key in place of a lost account's, which stays beside it as ``account.key.old-N``."""

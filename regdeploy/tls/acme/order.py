@@ -67,7 +67,9 @@ def _obtain(
     url, order = _place(ca, account, settings)
     if order.status == messages.STATUS_PENDING:
         prove(ca, order.authorizations or (), solver, report)
-    elif order.status != messages.STATUS_READY:
+    elif order.status == messages.STATUS_READY:
+        report("every name is proved already")
+    else:
         raise _failed(ca, order)
     certificate = _finalize(ca, url, order, _csr(key, settings.names))
     bundle = _bundle(ca, ca.post(certificate), key, settings.names)

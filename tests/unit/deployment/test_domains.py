@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from regdeploy.deployment.domains import is_ip, parse_domain, reference_host, shown, why_not_public
+from regdeploy.deployment.domains import is_ip, parse_domain, shown, why_not_public
 from regdeploy.errors import UsageError
 from tests.unit.said import said
 
@@ -161,24 +161,6 @@ def test_names_that_no_public_ca_knows_are_told_apart(name: str, why: str) -> No
 )
 def test_an_internationalized_name_is_shown_both_ways(name: str, words: str) -> None:
     assert shown(name) == words
-
-
-@pytest.mark.parametrize(
-    ("name", "port", "reference"),
-    [
-        ("registry.example.com", 443, "registry.example.com"),
-        ("registry.example.com", 8443, "registry.example.com:8443"),
-        ("registry", 443, "registry:443"),
-        ("localhost", 443, "localhost"),
-        ("2001:db8::1", 443, "[2001:db8::1]"),
-        ("2001:db8::1", 8443, "[2001:db8::1]:8443"),
-        ("10.0.0.7", 443, "10.0.0.7"),
-    ],
-)
-def test_a_single_label_carries_its_port_lest_docker_takes_it_for_a_user_of_its_hub(
-    name: str, port: int, reference: str
-) -> None:
-    assert reference_host(name, port) == reference
 
 
 @pytest.mark.parametrize(("text", "answer"), [("::1", True), ("[::1]", True), ("1.2.3", False), ("a.b", False)])

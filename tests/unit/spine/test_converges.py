@@ -114,7 +114,7 @@ def test_killed_before_every_write_the_next_run_converges_and_what_served_serves
     with fresh() as start:
         deployed(start, before, happened)
 
-        assert sweep(start, goal) > 8, "the sweep saw hardly any write: it proves nothing"
+        assert sweep(start, goal) > 7, "the sweep saw hardly any write: it proves nothing"
 
 
 def sweep(start: Host, goal: Mapping[str, Any]) -> int:

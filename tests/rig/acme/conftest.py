@@ -1,0 +1,88 @@
+"""CAs without an engine beside them, a proxy that spoils their answers, and a client with an empty folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regdeploy.tls.acme import issue
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from tests.rig.parts.flaky import Flaky
+from tests.rig.parts.pebble import Pebble, PebbleOptions
+
+
+class Client:
+    """Issues certificates from one CA with one state folder; ``reports`` are the phrases so far."""
+
+    def __init__(self, authority: Pebble | Flaky, state: Path) -> None:
+        self.authority = authority
+        self.state = state
+        self.cancel = threading.Event()
+        self.reports: list[str] = []
+
+    @property
+    def accounts(self) -> list[Path]:
+        """The folders of accounts."""
+        return sorted((self.state / "accounts").iterdir())
+
+    def issue(self, *names: str, directory: DirectoryFacts | None = None, **settings: Any) -> Issued:
+        """Order a certificate for the names, ``a.example.com`` if there is none."""
+        given = {"directory": self.authority.directory, "ca_bundle": self.authority.ca_bundle, "timeout": 10.0}
+        return issue(
+            AcmeSettings(**{**given, "names": names or ("a.example.com",), **settings}),
+            self.state,
+            now=lambda: datetime.now(UTC),
+            report=self.reports.append,
+            cancel=self.cancel,
+            directory=directory,
+        )
+
+
+@pytest.fixture(scope="package")
+def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
+    """The CA that all tests share; it needs no engine, other than the rig's fixture of that name."""
+    authority = Pebble(tmp_path_factory.mktemp("pebble"), PebbleOptions())
+    try:
+        yield authority.start()
+    finally:
+        authority.stop()
+
+
+@pytest.fixture
+def start_pebble(tmp_path: Path) -> Iterator[Callable[..., Pebble]]:
+    """Start further CAs, with the options of PebbleOptions as keywords; they end with the test."""
+    started: list[Pebble] = []
+
+    def start(**options: Any) -> Pebble:
+        authority = Pebble(tmp_path / f"pebble-{len(started)}", PebbleOptions(**options))
+        started.append(authority)
+        return authority.start()
+
+    yield start
+    for authority in started:
+        authority.stop()
+
+
+@pytest.fixture
+def flaky(pebble: Pebble, tmp_path: Path) -> Iterator[Flaky]:
+    """The shared CA behind a proxy that spoils what the test names."""
+    proxy = Flaky(tmp_path, pebble.directory, pebble.ca_bundle).start()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def client(flaky: Flaky, tmp_path: Path) -> Client:
+    """A client of the flaky CA that has no account yet."""
+    return Client(flaky, tmp_path / "state")
+
+
+@pytest.fixture
+def make_client(tmp_path: Path) -> Callable[[Pebble], Client]:
+    """Clients of other CAs, all with one folder."""
+    return lambda authority: Client(authority, tmp_path / "state")
