@@ -14,7 +14,7 @@ LOCK := build/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --al
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help demo demo-down test check bench fmt lock clean
+.PHONY: help demo demo-down test check bench fmt schema lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: $(STAMP) $(BENCH)/.stamp ## how long it takes from nothing to the first a
 	env -u PYTHONDONTWRITEBYTECODE $(BENCH)/bin/pip install -qq --no-deps --force-reinstall .
 	$(BIN)/python -m tests.bench.up $(CURDIR)/$(BENCH)/bin
 	$(BIN)/python -m tests.bench.cli $(CURDIR)/$(BENCH)/bin
+
+schema: $(STAMP) ## write templates/regdeploy.schema.json anew, from the settings' table
+	$(BIN)/regdeploy init --schema > build-schema.tmp && mv build-schema.tmp templates/regdeploy.schema.json
 
 lock: ## pin every dependency again, with hashes (constraints.txt)
 	$(PYTHON) -m venv --clear build/lock
