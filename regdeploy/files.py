@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def write_whole(path: Path, data: bytes, mode: int) -> None:
     ``mode`` is final whatever the umask. Raises HostError, with the old file untouched and no temporary file left.
     After a kill, a temporary file named ``.regdeploy-*`` may remain beside it.
     """
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}"
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}.{os.urandom(4).hex()}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
@@ -47,7 +46,7 @@ def write_whole(path: Path, data: bytes, mode: int) -> None:
 
 def switch_link(link: Path, target: str) -> None:
     """Make ``link`` a symbolic link to ``target`` (kept as given, so relative stays relative), in one rename."""
-    temporary = link.parent / f"{TEMPORARY_PREFIX}{link.name}.{secrets.token_hex(4)}"
+    temporary = link.parent / f"{TEMPORARY_PREFIX}{link.name}.{os.urandom(4).hex()}"
     try:
         os.symlink(target, temporary)
         os.replace(temporary, link)

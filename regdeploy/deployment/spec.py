@@ -11,7 +11,6 @@ what ``status`` may take.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -134,6 +133,8 @@ def _matching(pattern: str, what: str) -> Callable[[object, str], str]:
 
 def _nearest(text: str, words: Sequence[str]) -> str:
     """The word that was probably meant; of those that are near, one with the same beginning. Empty when none is."""
+    import difflib  # noqa: PLC0415 - 7 ms that only a misspelt word costs
+
     near = difflib.get_close_matches(text, words, 3)
     return next((word for word in near if word[:1] == text[:1]), near[0] if near else "")
 

@@ -1,5 +1,6 @@
 """The steps a plan is made of: one frozen class each, every one with its cause in words the user reads.
 
+A step without fields of its own needs no decorator: it inherits all that ``Step`` has, and equals only its own kind.
 ``interrupts`` marks a step during which clients are refused; ``destroys`` one after which something is gone. A new
 step is a class here, a line in ``plan`` that asks for it, and a case in ``apply`` that does it.
 """
@@ -26,7 +27,6 @@ class MakeFolders(Step):
     folders: tuple[tuple[Path, int], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class MakeSecret(Step):
     """Make the registry's upload-state secret."""
 
@@ -69,32 +69,26 @@ class InstallCertificate(Step):
     domain: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class StopWorkload(Step):
     """Stop the running container because it holds a port that a step needs."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class PrepareWorkload(Step):
     """Create the new container beside the old one; nothing is stopped."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ActivateWorkload(Step):
     """Stop the old container, put the new one in its place and start it."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class StartWorkload(Step):
     """Start the container that is there."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class RestartWorkload(Step):
     """Restart the container: a registry reads its certificate only at start."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class VerifyServing(Step):
     """Ask the endpoint for the certificate and for /v2/; if they are wrong, the one before comes back."""
 
@@ -106,12 +100,10 @@ class SettleWorkload(Step):
     keep_as: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class RemoveCandidate(Step):
     """Remove a prepared container that is not wanted any more."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class SaveSpec(Step):
     """Write the spec to regdeploy.toml."""
 
