@@ -142,9 +142,20 @@ class _Watching(list[str]):
         self.seen.append(is_free(80))
 
 
-def test_an_empty_or_given_profile_is_sent_as_it_is(client: Client) -> None:
-    # Pebble 2.4 knows no profiles and ignores the member: that it comes at all is what is seen here.
-    assert client.issue(profile="classic").bundle.leaf.names == ("a.example.com",)
+def test_a_profile_is_asked_for_where_it_is_given_and_else_not_mentioned(client: Client, flaky: Flaky) -> None:
+    # Pebble 2.4 knows no profiles and passes over the member.
+    client.issue()
+    client.issue(profile="shortlived")
+    orders = [said for request, said in flaky.said if request == "POST /order-plz"]
+    names = [{"type": "dns", "value": "a.example.com"}]
+    assert orders == [{"identifiers": names}, {"identifiers": names, "profile": "shortlived"}]
+
+
+def test_what_has_no_members_is_sent_as_an_empty_object_not_as_a_question(client: Client, flaky: Flaky) -> None:
+    client.issue()
+    payloads = {request.split("/")[1]: said for request, said in flaky.said}
+    assert payloads["chalZ"] == {}
+    assert payloads["authZ"] is payloads["my-order"] is payloads["certZ"] is None
 
 
 def test_a_taken_port_is_named_and_whoever_holds_it_keeps_it(client: Client, flaky: Flaky) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import re
@@ -67,13 +68,14 @@ class _Rule:
 class Flaky:
     """Forwards to the CA at ``upstream`` but for what :meth:`on` says; ``asked`` are the requests so far, as "POST /x".
 
-    ``directory`` and ``ca_bundle`` are for the client. Without ``upstream`` there are only the answers of the rules.
+    ``said`` are those that were signed, each with its payload, None for a POST-as-GET. ``directory`` and ``ca_bundle`` are for the client. Without ``upstream`` there are only the answers of the rules.
     """
 
     def __init__(
         self, folder: Path, upstream: str = "", upstream_bundle: Path | None = None, **certificate: Any
     ) -> None:
         self.asked: list[str] = []
+        self.said: list[tuple[str, Any]] = []
         self.ca_bundle = folder / "flaky-ca.pem"
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
@@ -121,6 +123,8 @@ class Flaky:
         request = f"{method} {path}"
         with self._lock:
             self.asked.append(request)
+            if method == "POST":
+                self.said.append((request, _payload(body)))
             rule = next((rule for rule in self._rules if rule.fits(request)), None)
         if rule is not None:
             time.sleep(rule.delay)
@@ -151,6 +155,12 @@ class Flaky:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost", **certificate).configure_cert(context)
         return context
+
+
+def _payload(jws: bytes) -> Any:
+    """What a JWS in JSON carries."""
+    text: str = json.loads(jws)["payload"]
+    return json.loads(base64.urlsafe_b64decode(text + "===")) if text else None
 
 
 class _Server(ThreadingHTTPServer):
