@@ -17,7 +17,7 @@ from regdeploy.tls.acme.problems import from_error, refused
 
 @dataclass(frozen=True, kw_only=True)
 class _Pending:
-    """An authorization to prove. ``posted`` says that the CA was told before (the order is an old one)."""
+    """An authorization to prove."""
 
     url: str
     proof: Proof
@@ -67,7 +67,7 @@ def _proof(ca: Network, name: str, challenge: challenges.KeyAuthorizationChallen
 def _tell(ca: Network, pending: _Pending) -> float:
     """Tell the CA that the proof is in place; the seconds after which it wants to be asked."""
     if pending.challenge.status != messages.STATUS_PENDING:
-        return 0.0  # told before
+        return 0.0  # told before: the order is an old one
     try:
         response = ca.post(pending.challenge.uri, pending.challenge.chall.response(ca.key))
     except Refusal as no:

@@ -83,7 +83,10 @@ def _context(bundle: str | None) -> ssl.SSLContext:
 
 def host_of(url: str) -> str:
     """The CA's host, with its port where one is named: what errors name it by."""
-    return urlsplit(url).netloc or url
+    try:
+        return urlsplit(url).netloc or url
+    except ValueError:  # an IPv6 address without its end
+        return url
 
 
 def unreachable(error: requests.RequestException, url: str, seconds: float) -> AcmeError:

@@ -99,6 +99,6 @@ def _hint(problem: Problem, now: datetime, names: Sequence[str], port: int) -> s
         return f"the CA takes it again from {until:%Y-%m-%d %H:%M} UTC; {staging}"
     name = ", ".join(names) or "that name"
     if port and problem.code in _NOT_REACHED:
-        here = "" if port == 80 else f", at its port {port}"  # noqa: PLR2004 - HTTP's own port
-        return f"port 80 of {name} must reach this host{here} from the CA: look at firewall, router, other web servers"
+        here = "" if port == 80 else f"'s port {port}"  # noqa: PLR2004 - HTTP's own port
+        return f"port 80 of {name} must lead the CA to this host{here}: look at firewall, router, other web servers"
     return _HINTS.get(problem.code, "").format(name=name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acme import messages
 
 from regdeploy.errors import AcmeError, HostError, UsageError
 from regdeploy.secret import Secret
@@ -146,8 +147,6 @@ def test_a_lost_account_is_replaced_also_where_the_address_is_told_first(client:
 
 
 def test_a_deactivated_account_is_replaced(client: Client) -> None:
-    from acme import messages  # noqa: PLC0415 - for this alone
-
     client.issue()
     at_the_ca(client, messages.UpdateRegistration(status=messages.Status("deactivated")))
     assert client.issue().bundle
@@ -155,8 +154,6 @@ def test_a_deactivated_account_is_replaced(client: Client) -> None:
 
 
 def test_a_deactivated_account_is_replaced_also_where_the_key_had_to_find_it(client: Client) -> None:
-    from acme import messages  # noqa: PLC0415 - for this alone
-
     client.issue()
     at_the_ca(client, messages.UpdateRegistration(status=messages.Status("deactivated")))
     (client.accounts[0] / "account.json").unlink()

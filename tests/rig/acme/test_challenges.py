@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import resource
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -138,17 +140,13 @@ def test_a_port_that_is_taken_on_any_address_is_named(
     assert is_free(solver.port)
 
 
-def test_a_port_that_may_not_be_opened_is_named(tmp_path: object) -> None:
-    from pathlib import Path  # noqa: PLC0415 - for this alone
-
+def test_a_port_that_may_not_be_opened_is_named() -> None:
     with as_nobody(Path("/")), pytest.raises(AcmeError) as caught:
         Http01(80).start([PROOF])
     assert (caught.value.where, caught.value.what) == ("port 80", "may not be opened by this user")
 
 
 def test_any_other_reason_is_told_in_the_systems_words(solver: Http01) -> None:
-    import resource  # noqa: PLC0415 - for this alone
-
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
     try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -60,12 +60,6 @@ def test_the_certificate_is_the_cas_for_that_name_with_its_chain_and_key(client:
     ]
 
 
-def _pem(certificate: x509.Certificate) -> str:
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - for this alone
-
-    return certificate.public_bytes(Encoding.PEM).decode()
-
-
 def test_a_first_certificate_takes_ten_requests(client: Client, flaky: Flaky) -> None:
     client.issue()
     assert asked(flaky) == ["GET dir", "HEAD nonce-plz", "POST sign-me-up", *_ORDER]
@@ -103,6 +97,23 @@ def test_names_that_are_proved_already_are_not_proved_again(
     client.reports.clear()
     client.issue()
     assert client.reports == ["every name is proved already", "certificate issued"]
+
+
+def test_an_order_is_finalized_too_where_only_its_authorizations_say_that_they_are_valid(
+    start_pebble: Callable[..., Pebble], tmp_path: Path
+) -> None:
+    authority = start_pebble(authz_reuse=100)
+    proxy = Flaky(tmp_path, authority.directory, authority.ca_bundle).start()
+    try:
+        client = Client(proxy, tmp_path / "state")
+        client.issue()
+        proxy.on("POST /order-plz", rewrite=lambda answer: answer.with_json(status="pending"))
+        client.reports.clear()
+        assert client.issue().bundle
+    finally:
+        proxy.stop()
+    assert client.reports == ["every name is proved already", "certificate issued"]
+    assert proxy.count("POST /chalZ") == 1
 
 
 def test_a_ca_that_rejects_sixty_in_a_hundred_good_nonces_is_borne_with(

@@ -68,7 +68,8 @@ class _Rule:
 class Flaky:
     """Forwards to the CA at ``upstream`` but for what :meth:`on` says; ``asked`` are the requests so far, as "POST /x".
 
-    ``said`` are those that were signed, each with its payload, None for a POST-as-GET. ``directory`` and ``ca_bundle`` are for the client. Without ``upstream`` there are only the answers of the rules.
+    ``said`` are those that were signed, each with its payload, None for a POST-as-GET. ``directory`` and
+    ``ca_bundle`` are for the client. Without ``upstream`` there are only the answers of the rules.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Flaky:
             self.asked.append(request)
             if method == "POST":
                 self.said.append((request, _payload(body)))
-            rule = next((rule for rule in self._rules if rule.fits(request)), None)
+            rule = next(iter([rule for rule in self._rules if rule.fits(request)]), None)  # all of them count it
         if rule is not None:
             time.sleep(rule.delay)
         answer = (rule and rule.answer) or self._forward(method, path, headers, body)
