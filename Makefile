@@ -11,6 +11,8 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommend
 LOCK := build/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
   --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
+# Not in the tree's top, where any other `pytest --cov` would mix its data with this run's.
+export COVERAGE_FILE := $(CURDIR)/build/coverage
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -26,6 +28,7 @@ demo-down: $(STAMP) ## take away everything that the demo made
 	@$(BIN)/python -m tests.rig.demo down
 
 test: check ## check, then the unit tests and those with a real engine, registry and CA, and their coverage
+	@mkdir -p build
 	$(BIN)/coverage erase
 	$(BIN)/pytest --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/python tools/branch_coverage.py $(COVERAGE_MIN) regdeploy/deployment regdeploy/tls

@@ -1,4 +1,4 @@
-"""Death before the n-th write, in this process: files, the fake engine and the fake CA alike.
+"""Death, or a full disk, before the n-th write, in this process: files, the fake engine and the fake CA alike.
 
 Killed is raised from an audit hook (PEP 578), so nothing in regdeploy knows of it. A hook cannot be taken away again;
 this one does nothing unless :func:`dying_before` is active.
@@ -6,6 +6,8 @@ this one does nothing unless :func:`dying_before` is active.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,21 +23,44 @@ class _Counter:
         self.active = False
         self.count = 0
         self.last = 0
+        self.full = False
         self.lock = threading.Lock()
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.active:
             return
-        if event == "tests.fakes.write" or is_write(event, arguments):
+        if self.full:
+            self._refuse(event, arguments)
+        elif event == "tests.fakes.write" or is_write(event, arguments):
             with self.lock:
                 self.count += 1
                 dead = self.last and self.count >= self.last
             if dead:  # and everything after it: the other lane is dead too
                 raise Killed(f"before write {self.last}: {event} {arguments[0]}")
 
+    def _refuse(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """The disk is full from one write on: nothing new fits, and what is there can be renamed and removed."""
+        if event in {"os.mkdir", "os.symlink"} or (event == "open" and is_write(event, arguments)):
+            with self.lock:
+                self.count += 1
+                full = self.last and self.count >= self.last
+            if full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
+
 
 _counter = _Counter()
 sys.addaudithook(_counter.hook)
+
+
+@contextmanager
+def full_disk_at(write: int) -> Iterator[_Counter]:
+    """Answer ENOSPC to the ``write``-th thing that needs room and to all after it; with 0 only count them."""
+    _counter.full = True
+    try:
+        with dying_before(write) as counter:
+            yield counter
+    finally:
+        _counter.full = False
 
 
 @contextmanager

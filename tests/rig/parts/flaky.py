@@ -103,7 +103,7 @@ class Flaky:
         answer: Answer | None = None,
         *,
         first: int = 1,
-        last: float = 1,
+        last: float = 0,
         rewrite: Callable[[Answer], Answer] | None = None,
         lose: bool = False,
         delay: float = 0,
@@ -113,7 +113,7 @@ class Flaky:
         ``answer`` comes without asking the CA; ``rewrite`` makes it of the CA's; ``lose`` drops the connection, after
         the CA has carried the request out unless there is an ``answer``; ``delay`` comes first, in seconds.
         """
-        self._rules.append(_Rule(pattern, first, last, answer, rewrite, lose, delay))
+        self._rules.append(_Rule(pattern, first, last or first, answer, rewrite, lose, delay))
 
     def count(self, pattern: str) -> int:
         """How many requests so far fit."""

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fakes.death import dying_before
+from regdeploy.errors import RegdeployError
+from tests.fakes.death import dying_before, full_disk_at
 from tests.fakes.mortal import Killed
 from tests.unit.spine.host import ACME, GOALS, HAPPENINGS, INTERNAL, LOCAL, OTHER_PORT, Host, copy_of
 
@@ -136,6 +137,36 @@ def sweep(start: Host, goal: Mapping[str, Any]) -> int:
         if not killed:
             return write - 1
     raise AssertionError("every sweep has an end")
+
+
+FULL = (("a first up with ACME", None, ACME), ("another port", ACME, {**ACME, "port": OTHER_PORT}))
+
+
+@pytest.mark.parametrize(("before", "goal"), [case[1:] for case in FULL], ids=[case[0] for case in FULL])
+def test_a_disk_that_is_full_at_any_write_is_said_and_loses_nothing(
+    before: Mapping[str, Any] | None, goal: Mapping[str, Any]
+) -> None:
+    with fresh() as start:
+        deployed(start, before, [])
+        said: list[str] = []
+        for write in itertools.count(1):
+            host = copy_of(start, start.root.parent / f"full-{write}")
+            with full_disk_at(write) as counter:
+                try:
+                    host.up(goal)
+                except RegdeployError as error:
+                    said.append(str(error))
+            assert host.image_is_there()
+            if before is not None and len(said) == write:
+                assert host.serves(before), f"full at write {write}"
+            host.up(goal)
+            assert host.plan(goal).plan.text() == "", f"full at write {write}"
+            assert host.serves(goal), f"full at write {write}"
+            shutil.rmtree(host.root)
+            if counter.count < write:
+                break
+        assert said, "no write failed: it proves nothing"
+        assert [words for words in said if "No space left on device" not in words] == []
 
 
 def test_a_failure_in_any_step_puts_back_what_served(tmp_path: Path) -> None:
