@@ -22,7 +22,7 @@ def guarded(work: Callable[[], int | None], *, as_json: bool, verbose: bool) -> 
             print(f"  | {line}", file=sys.stderr)
         tell(error.code, str(error), error.hint, as_json=as_json)
         return error.exit_status
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):  # the second: Ctrl-D at a question
         tell("interrupted", "interrupted", "`regdeploy up` goes on from what is there", as_json=as_json)
         return INTERRUPTED
     except BrokenPipeError:

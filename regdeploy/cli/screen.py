@@ -129,6 +129,8 @@ class Screen:
             task = self._tasks.pop(step, None)
             if task is not None and self._progress is not None:
                 self._progress.remove_task(task)
+            if not self._tasks:
+                self._stop_progress()
 
     def _start_progress(self) -> Progress:
         from rich.console import Console  # noqa: PLC0415 - 74 ms, only on a terminal

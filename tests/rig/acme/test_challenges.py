@@ -155,3 +155,24 @@ def test_any_other_reason_is_told_in_the_systems_words(solver: Http01) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert caught.value.what == "cannot be opened: Too many open files"
+
+
+def test_a_family_that_the_host_does_not_have_is_left_out(solver: Http01) -> None:
+    solver._listen(socket.AF_INET6, "2001:db8::1")  # no address of this host: bind says what it says without IPv6
+    with pytest.raises(OSError, match="Cannot assign requested address"):
+        solver._listen(socket.AF_INET, "203.0.113.1")
+    assert is_free(solver.port)
+
+
+def test_stopped_it_leaves_no_thread_and_the_next_has_the_port_at_once(solver: Http01) -> None:
+    solver.start([PROOF])
+    mine = [thread for thread in threading.enumerate() if thread.name == "http-01" and thread.is_alive()]
+    ask(solver, PATH)
+    solver.stop()
+    for thread in mine:
+        thread.join(1)
+    assert not any(thread.is_alive() for thread in mine)
+    again = Http01(solver.port)  # although the connection of before is in TIME_WAIT
+    again.start([PROOF])
+    assert ask(again, PATH)[0] == 200
+    again.stop()

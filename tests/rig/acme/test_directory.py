@@ -1,4 +1,4 @@
-"""A CA's directory, and every way of not getting it, in words."""
+"""The CA is asked what it is, and whatever is in the way is said in words."""
 
 from __future__ import annotations
 
@@ -6,288 +6,196 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
 
 from regdeploy.errors import AcmeError
 from regdeploy.tls.acme import directory_facts
 from regdeploy.tls.acme.connection import session
 from regdeploy.tls.acme.directory import read_directory
-from tests.certs import make_root
+from tests.rig.acme.conftest import Client
+from tests.rig.acme.test_issue import is_free
 from tests.rig.parts.flaky import Answer, Flaky
 from tests.rig.parts.pebble import Pebble
-from tests.rig.parts.processes import environment, free_port
+from tests.rig.parts.processes import free_ports
 
-_DIRECTORY_HINT = "give the directory's own address, such as https://acme-v02.api.letsencrypt.org/directory"
-_WAY_OUT = "check this host's way out: firewall, proxy, routes"
 _TRUST = "a private CA needs --acme-ca-bundle FILE, with the root that proves its HTTPS"
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
+_WAY_OUT = "check this host's way out: firewall, proxy, routes"
+_ADDRESS = "give the directory's own address, such as https://acme-v02.api.letsencrypt.org/directory"
 
 
-@pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Callable[..., Flaky]]:
-    """Servers without a CA behind them: an answer for every request, a certificate of any kind."""
-    started: list[Flaky] = []
-
-    def start(answer: Answer | None = None, **certificate: object) -> Flaky:
-        folder = tmp_path / f"alone-{len(started)}"
-        folder.mkdir()
-        server = Flaky(folder, **certificate).start()
-        server.on("GET", answer, last=99)
-        started.append(server)
-        return server
-
-    yield start
-    for server in started:
-        server.stop()
-
-
-def error_of(url: str, bundle: Path | None) -> AcmeError:
-    """What is said of a directory that cannot be had."""
+def refusal(url: str, ca_bundle: Path | None) -> AcmeError:
     with pytest.raises(AcmeError) as caught:
-        directory_facts(url, bundle)
+        directory_facts(url, ca_bundle)
     return caught.value
 
 
-def told(url: str, bundle: Path | None) -> tuple[str, str, str]:
-    """The same in three parts: where, what, hint."""
-    error = error_of(url, bundle)
-    return error.where, error.what, error.hint
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    """A root that proves nobody here."""
+    path = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(str(path))
+    return path
 
 
-def host(server: Flaky) -> str:
-    """Its host and port."""
-    return server.directory.split("/")[2]
-
-
-def test_a_real_ca_says_where_its_resources_are(pebble: Pebble) -> None:
-    facts = directory_facts(pebble.directory, pebble.ca_bundle)
-    base = pebble.directory.removesuffix("/dir")
-    assert facts.url == pebble.directory
-    assert facts.endpoints["newOrder"] == f"{base}/order-plz"
+def test_a_directory_is_asked_for_once(flaky: Flaky) -> None:
+    facts = directory_facts(flaky.directory, flaky.ca_bundle)
+    assert facts.url == flaky.directory
     assert facts.terms == "data:text/plain,Do%20what%20thou%20wilt"
     assert not facts.eab_required
-    assert facts.profiles == facts.caa_identities == ()
+    assert facts.profiles == ()
     assert facts.date is not None
-    assert abs(facts.date - datetime.now(UTC)) < timedelta(seconds=3)
+    assert abs(facts.date - datetime.now(UTC)) < timedelta(seconds=5)
+    assert facts.endpoints["newOrder"] == flaky.directory.replace("/dir", "/order-plz")
+    assert "meta" not in facts.endpoints
+    assert flaky.asked == ["GET /dir"]
 
 
-def test_a_ca_that_wants_a_binding_says_so(start_pebble: Callable[..., Pebble]) -> None:
-    authority = start_pebble(eab=True)
-    assert directory_facts(authority.directory, authority.ca_bundle).eab_required
-
-
-def test_profiles_and_identities_are_read(flaky: Flaky) -> None:
-    meta = {"caaIdentities": ["LetsEncrypt.org", "other.example"], "profiles": {"classic": "x", "shortlived": "y"}}
+def test_what_the_ca_says_of_itself_is_taken_where_it_has_the_right_form(flaky: Flaky) -> None:
+    meta = {
+        "caaIdentities": ["CA.example.com", "other.example"],
+        "externalAccountRequired": True,
+        "profiles": {"classic": "https://ca.example/classic", "shortlived": "six days"},
+    }
     flaky.on("GET /dir", rewrite=lambda answer: answer.with_json(meta=meta))
     facts = directory_facts(flaky.directory, flaky.ca_bundle)
-    assert facts.caa_identities == ("letsencrypt.org", "other.example")
+    assert facts.caa_identities == ("ca.example.com", "other.example")
+    assert facts.eab_required
     assert facts.profiles == ("classic", "shortlived")
     assert facts.terms == ""
 
 
-@pytest.mark.parametrize("meta", [None, [], "x", {"caaIdentities": "x", "profiles": ["x"], "termsOfService": None}])
-def test_what_a_directory_says_of_itself_may_be_nonsense(flaky: Flaky, meta: object) -> None:
+@pytest.mark.parametrize("meta", [None, [], "x", {"caaIdentities": "x", "profiles": [1], "termsOfService": None}])
+def test_what_has_another_form_counts_as_unsaid(flaky: Flaky, meta: object) -> None:
     flaky.on("GET /dir", rewrite=lambda answer: answer.with_json(meta=meta))
     facts = directory_facts(flaky.directory, flaky.ca_bundle)
     assert (facts.caa_identities, facts.profiles, facts.terms, facts.eab_required) == ((), (), "", False)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"<html>hello</html>", b"[]", b'"text"', b'{"newNonce": "x", "newAccount": "x"}', b'{"newNonce": 1}'],
-)
-def test_what_is_no_directory_is_called_that(alone: Callable[..., Flaky], body: bytes) -> None:
-    server = alone(Answer(200, {}, body))
-    assert told(server.directory, server.ca_bundle) == (
-        server.directory,
-        "is not an ACME directory",
-        _DIRECTORY_HINT,
-    )
+def test_the_connection_stays_for_the_order(flaky: Flaky) -> None:
+    first = session(flaky.ca_bundle)
+    assert session(flaky.ca_bundle) is first
+    assert session(None) is not first
 
 
-def test_a_page_that_is_not_there_is_told_with_its_status(alone: Callable[..., Flaky]) -> None:
-    server = alone(Answer(404))
-    assert told(server.directory, server.ca_bundle) == (
-        server.directory,
-        "answered HTTP 404 Not Found",
-        _DIRECTORY_HINT,
-    )
+def test_an_external_binding_is_seen(start_pebble: Callable[..., Pebble]) -> None:
+    authority = start_pebble(eab=True)
+    assert directory_facts(authority.directory, authority.ca_bundle).eab_required
 
 
-def test_a_busy_ca_says_when_to_come_back(alone: Callable[..., Flaky]) -> None:
-    server = alone(Answer(503, {"Retry-After": "120"}))
-    error = error_of(server.directory, server.ca_bundle)
-    assert (error.what, error.hint) == (
-        "answered HTTP 503 Service Unavailable",
-        "the CA asks to come back in 120 s",
-    )
-    assert (error.code, error.retry_after) == ("acme.rateLimited", 120)
+def test_a_name_that_does_not_resolve() -> None:
+    error = refusal("https://nowhere.invalid/dir", None)
+    assert error.where == "nowhere.invalid"
+    assert error.what.startswith("the name does not resolve: ")
+    assert error.hint == "check the address, and this host's name servers"
 
 
-def test_a_name_that_does_not_resolve_is_told() -> None:
-    where, what, hint = told("https://nowhere.invalid/dir", None)
-    assert where == "nowhere.invalid"
-    assert what.startswith("the name does not resolve: ")
-    assert hint == "check the address, and this host's name servers"
+def test_a_port_that_refuses() -> None:
+    error = refusal(f"https://127.0.0.1:{free_ports(1)[0]}/dir", None)
+    assert error.what == "refused the connection"
+    assert error.hint == "is the CA running there, and is the port right?"
 
 
-def test_nobody_there_is_told() -> None:
-    port = free_port()
-    assert told(f"https://127.0.0.1:{port}/dir", None) == (
-        f"127.0.0.1:{port}",
-        "refused the connection",
-        "is the CA running there, and is the port right?",
-    )
+def test_a_host_without_a_route() -> None:
+    error = refusal("https://203.0.113.99/dir", None)
+    assert error.what == "the connection failed: Network is unreachable"
+    assert error.hint == _WAY_OUT
 
 
-def test_no_way_there_is_told_in_the_systems_words() -> None:
-    assert told("https://203.0.113.9/dir", None) == (
-        "203.0.113.9",
-        "the connection failed: Network is unreachable",
-        _WAY_OUT,
-    )
+@pytest.mark.parametrize("behaviour", ["accepts and says nothing", "answers late"])
+def test_a_ca_that_does_not_answer_in_time(flaky: Flaky, behaviour: str) -> None:
+    flaky.on("GET /dir", Answer(200), delay=1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(AcmeError) as caught:
+        port = silent.getsockname()[1]
+        url = flaky.directory if behaviour == "answers late" else f"https://localhost:{port}/dir"
+        read_directory(session(flaky.ca_bundle), url, 0.3)
+    assert caught.value.what == "no answer within 0 s"
+    assert caught.value.hint == _WAY_OUT
 
 
-def test_an_answer_that_does_not_come_is_told(alone: Callable[..., Flaky]) -> None:
-    server = alone(Answer(200))
-    server._rules[0].delay = 2
+def test_a_private_ca_without_its_root(pebble: Pebble) -> None:
+    error = refusal(pebble.directory, None)
+    assert error.what.startswith("its certificate is not trusted: ")
+    assert error.hint == _TRUST
+
+
+def test_a_private_ca_with_another_root(pebble: Pebble, stranger: Path) -> None:
+    error = refusal(pebble.directory, stranger)
+    assert error.what.startswith("its certificate is not trusted: ")
+    assert error.hint == _TRUST
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_environment_adds_no_root(
+    pebble: Pebble, stranger: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(pebble.ca_bundle))
+    assert refusal(pebble.directory, stranger).hint == _TRUST
+    assert refusal(pebble.directory, None).hint == _TRUST
+
+
+def test_an_order_with_another_root_ends_the_same_way_and_is_not_tried_again(
+    client: Client, flaky: Flaky, stranger: Path
+) -> None:
+    begin = time.monotonic()
+    facts = directory_facts(flaky.directory, flaky.ca_bundle)
     with pytest.raises(AcmeError) as caught:
-        read_directory(session(server.ca_bundle), server.directory, 0.2)
-    assert (caught.value.where, caught.value.what, caught.value.hint) == (
-        host(server),
-        "no answer within 0 s",
-        _WAY_OUT,
-    )
+        client.issue(ca_bundle=stranger, directory=facts)
+    assert caught.value.hint == _TRUST
+    assert time.monotonic() - begin < 0.2  # the second attempt comes after that
+    assert is_free(80)
 
 
-def test_a_connection_that_breaks_is_told(flaky: Flaky) -> None:
-    flaky.on("GET /dir", lose=True, last=99)
-    where, what, hint = told(flaky.directory, flaky.ca_bundle)
-    assert (where, hint) == (host(flaky), _WAY_OUT)
-    assert what == "the connection failed: Remote end closed connection without response"
+def test_a_certificate_that_has_run_out_may_be_this_hosts_clock(tmp_path: Path) -> None:
+    proxy = Flaky(tmp_path, not_after=datetime.now(UTC) - timedelta(days=1)).start()
+    try:
+        error = refusal(proxy.directory, proxy.ca_bundle)
+    finally:
+        proxy.stop()
+    assert error.what == "its certificate is not trusted: certificate has expired"
+    assert error.hint == "check this host's clock"
 
 
-def test_a_private_ca_without_its_bundle_is_not_trusted_and_the_option_is_named(pebble: Pebble) -> None:
-    where, what, hint = told(pebble.directory, None)
-    assert where == pebble.directory.split("/")[2]
-    assert what.startswith("its certificate is not trusted: ")
-    assert hint == _TRUST
+def test_a_certificate_for_another_name(flaky: Flaky) -> None:
+    error = refusal(flaky.directory.replace("localhost", "127.0.0.1"), flaky.ca_bundle)
+    assert error.what.startswith("its certificate is not trusted: IP address mismatch")
+    assert error.hint == _TRUST
 
 
-def test_another_cas_bundle_is_not_enough(pebble: Pebble, tmp_path: Path) -> None:
-    other = tmp_path / "other.pem"
-    other.write_bytes(make_root().pem)
-    assert told(pebble.directory, other)[1].startswith("its certificate is not trusted: ")
-
-
-def test_a_bundle_in_the_environment_adds_nothing_to_the_one_that_is_given(pebble: Pebble, tmp_path: Path) -> None:
-    other = tmp_path / "other.pem"
-    other.write_bytes(make_root().pem)
-    with environment({"REQUESTS_CA_BUNDLE": str(pebble.ca_bundle), "CURL_CA_BUNDLE": str(pebble.ca_bundle)}):
-        assert told(pebble.directory, other)[1].startswith("its certificate is not trusted: ")
-
-
-def test_the_operating_systems_store_counts(pebble: Pebble) -> None:
+def test_the_operating_systems_store_counts(pebble: Pebble, monkeypatch: pytest.MonkeyPatch) -> None:
     code = f"from regdeploy.tls.acme import directory_facts; print(directory_facts({pebble.directory!r}, None).url)"
-    with environment({"SSL_CERT_FILE": str(pebble.ca_bundle)}):  # what OpenSSL takes for the system's store
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pebble.ca_bundle))  # what OpenSSL takes for the system's store
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == pebble.directory
 
 
-def test_an_expired_certificate_makes_one_look_at_the_clock(alone: Callable[..., Flaky]) -> None:
-    server = alone(Answer(404), not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=datetime(2021, 1, 1, tzinfo=UTC))
-    assert told(server.directory, server.ca_bundle) == (
-        host(server),
-        "its certificate is not trusted: certificate has expired",
-        "check this host's clock",
-    )
+def test_a_port_without_tls(pebble: Pebble) -> None:
+    error = refusal(f"https://localhost:{pebble.dns_management_port}/dir", None)
+    assert error.what.startswith("TLS failed: ")
+    assert error.hint == "is that the port of an HTTPS server?"
 
 
-def test_a_certificate_for_another_name_is_not_trusted(alone: Callable[..., Flaky]) -> None:
-    server = alone(Answer(404))
-    url = server.directory.replace("localhost", "127.0.0.1")
-    assert "IP address mismatch" in told(url, server.ca_bundle)[1]
+@pytest.mark.parametrize("url", ["localhost:14000/dir", "https://", "ftp://ca.example/dir", "https://[::1/dir"])
+def test_an_address_that_is_none(url: str) -> None:
+    error = refusal(url, None)
+    assert error.what.startswith(f"{url!r} is not a URL that can be asked: ")
+    assert error.hint == "give the https:// address of the CA's directory"
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (None, "No such file or directory"),
-        (b"", "holds no certificate in PEM"),
-        (b"\xff\xfe hello", "holds no certificate in PEM"),
-        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "holds no certificate in PEM"),
-    ],
-    ids=["missing", "empty", "text", "damaged"],
-)
-def test_a_bundle_that_is_none_is_named(pebble: Pebble, tmp_path: Path, content: bytes | None, words: str) -> None:
-    bundle = tmp_path / "bundle.pem"
-    if content is not None:
-        bundle.write_bytes(content)
-    assert told(pebble.directory, bundle) == (
-        "--acme-ca-bundle",
-        f"{bundle}: {words}",
-        "give the PEM file of the root that proves the CA's HTTPS",
-    )
-
-
-def test_a_bundle_may_have_comments_in_any_language(pebble: Pebble, tmp_path: Path) -> None:
-    bundle = tmp_path / "bundle.pem"
-    bundle.write_bytes("# 我的根证书, Főtanúsítvány\n".encode() + pebble.ca_bundle.read_bytes())
-    assert directory_facts(pebble.directory, bundle).url == pebble.directory
-
-
-@pytest.mark.parametrize("url", ["example.com/dir", "https://", "ftp://example.com/dir", "https://a b/dir"])
-def test_what_is_no_url_is_called_that(url: str) -> None:
-    _, what, hint = told(url, None)
-    assert what.startswith(f"{url!r} is not a URL that can be asked: ")
-    assert hint == "give the https:// address of the CA's directory"
-
-
-def test_a_server_that_speaks_no_tls_is_told() -> None:
-    with plain_server([b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]) as port:
-        where, what, hint = told(f"https://127.0.0.1:{port}/dir", None)
-    assert where == f"127.0.0.1:{port}"
-    assert what.startswith("TLS failed: ")
-    assert hint == "is that the port of an HTTPS server?"
-
-
-def test_a_proxy_from_the_environment_is_used_and_the_bundle_counts_behind_it(pebble: Pebble) -> None:
-    with proxy(pebble.port) as (port, seen), environment({"HTTPS_PROXY": f"http://127.0.0.1:{port}"}, _PROXIES[1:]):
+def test_a_proxy_from_the_environment_is_used_and_the_bundle_counts_behind_it(
+    pebble: Pebble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy(pebble.port) as (port, seen):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         assert directory_facts(pebble.directory, pebble.ca_bundle).url == pebble.directory
     assert seen == [f"CONNECT localhost:{pebble.port} HTTP/1.1"]
-
-
-def test_a_proxy_that_refuses_is_told(pebble: Pebble) -> None:
-    with (
-        plain_server([b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"]) as port,
-        environment({"HTTPS_PROXY": f"http://127.0.0.1:{port}"}, _PROXIES[1:]),
-    ):
-        _, what, hint = told(pebble.directory, pebble.ca_bundle)
-    assert what == "the proxy did not connect: Tunnel connection failed: 403 Forbidden"
-    assert hint == "check HTTPS_PROXY and NO_PROXY in the environment"
-
-
-@contextmanager
-def plain_server(answers: Sequence[bytes]) -> Iterator[int]:
-    """A port that gives each connection the next answer, whatever was asked, and closes it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            for answer in answers:
-                connection, _ = listener.accept()
-                with connection:
-                    connection.recv(4096)
-                    connection.sendall(answer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        thread.join(5)
 
 
 @contextmanager
@@ -310,3 +218,68 @@ def proxy(target: int) -> Iterator[tuple[int, list[str]]]:
 
         threading.Thread(target=serve, daemon=True).start()
         yield listener.getsockname()[1], seen
+
+
+def test_a_proxy_that_refuses(pebble: Pebble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_ports(1)[0]}")
+    error = refusal(pebble.directory, pebble.ca_bundle)
+    assert error.what == "the proxy did not connect: Connection refused"
+    assert error.hint == "check HTTPS_PROXY and NO_PROXY in the environment"
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>hello</html>", b"[]", b"{}", b'{"newNonce": 1, "newAccount": "", "newOrder": ""}']
+)
+def test_something_else_than_a_directory(flaky: Flaky, body: bytes) -> None:
+    flaky.on("GET /dir", Answer(200, {}, body))
+    error = refusal(flaky.directory, flaky.ca_bundle)
+    assert (error.where, error.what, error.hint) == (flaky.directory, "is not an ACME directory", _ADDRESS)
+
+
+def test_an_answer_that_is_an_error(flaky: Flaky) -> None:
+    error = refusal(flaky.directory.replace("/dir", "/"), flaky.ca_bundle)
+    assert (error.what, error.hint, error.problem) == ("answered HTTP 404 Not Found", _ADDRESS, "")
+
+
+def test_a_busy_ca(flaky: Flaky) -> None:
+    flaky.on("GET /dir", Answer(503, {"Retry-After": "120"}))
+    error = refusal(flaky.directory, flaky.ca_bundle)
+    assert error.code == "acme.rateLimited"
+    assert error.retry_after == 120
+    assert error.hint == "the CA asks to come back in 120 s"
+
+
+def test_an_order_asks_for_the_directory_where_nobody_did(client: Client, flaky: Flaky) -> None:
+    flaky.on("GET /dir", Answer(404))
+    with pytest.raises(AcmeError, match="answered HTTP 404"):
+        client.issue()
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"", "holds no"), (b"\xff\xfe", "holds no"), (None, "No such file")])
+def test_a_bundle_that_is_none(pebble: Pebble, tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "bundle.pem"
+    if content is not None:
+        path.write_bytes(content)
+    error = refusal(pebble.directory, path)
+    assert error.where == "--acme-ca-bundle"
+    assert error.what.startswith(f"{path}: {words}")
+    assert error.hint == "give the PEM file of the root that proves the CA's HTTPS"
+
+
+def test_a_bundle_that_begins_well_and_is_damaged(pebble: Pebble, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(pebble.ca_bundle.read_bytes()[:200])
+    assert refusal(pebble.directory, path).what == f"{path}: holds no certificate in PEM"
+
+
+def test_a_bundle_with_comments_in_any_language(pebble: Pebble, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.pem"
+    path.write_bytes("\ufeff# Főtanúsítvány 根证书\n".encode() + pebble.ca_bundle.read_bytes())
+    assert directory_facts(pebble.directory, path).terms
+
+
+def test_a_missing_endpoint_is_an_error(client: Client, flaky: Flaky) -> None:
+    facts: Any = directory_facts(flaky.directory, flaky.ca_bundle)
+    del facts.endpoints["newOrder"]
+    with pytest.raises(AcmeError, match="its directory has no newOrder"):
+        client.issue(directory=facts)

@@ -146,7 +146,7 @@ def test_several_names_or_none_are_named_in_the_hint() -> None:
 
 
 def test_a_challenges_error_has_no_status_and_is_not_busy() -> None:
-    problem = from_error(messages.Error(typ="urn:ietf:params:acme:error:dns", detail="NXDOMAIN"))
+    problem = from_error(messages.Error.from_json(document("dns", detail="NXDOMAIN")))
     assert problem == Problem(code="dns", words="NXDOMAIN")
     assert not problem.is_busy
 
