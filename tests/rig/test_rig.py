@@ -199,7 +199,7 @@ def test_every_client_trusts_a_name_for_as_long_as_it_is_told(rig: Rig, clean_en
         with pytest.raises(RigError, match="certificate"):
             rig.clients.skopeo("inspect", f"docker://{name}")
     assert HOSTS.read_bytes() == hosts
-    assert not Path("/etc/docker/certs.d").exists()
+    assert not Path("/etc/docker/certs.d", domain).exists()
     rig.images.forget(name)
 
 

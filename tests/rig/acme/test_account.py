@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +276,27 @@ def test_a_key_that_is_not_base64url_is_refused_and_not_shown(bound: Client, tex
 def test_half_a_binding_is_refused(bound: Client, changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="one was given without the other"):
         bound.issue(**binding(bound, **changes))
+
+
+def test_a_lost_accounts_key_that_cannot_be_put_aside_is_named_and_stays(client: Client, flaky: Flaky) -> None:
+    client.issue()
+    path = client.accounts[0] / "account.key"
+    flaky.on("POST /order-plz", problem(400, "accountDoesNotExist", "who are you?"))
+    with immovable(path), pytest.raises(HostError) as caught:
+        client.issue()
+    assert caught.value.where == str(path)
+    assert client.issue().bundle  # by the same key, whose account is found again
+    assert files(client) == {"account.key": 0o600, "account.json": 0o600}
+
+
+@contextmanager
+def immovable(path: Path) -> Iterator[None]:
+    """Nobody can rename the file, root included: it is mounted on itself."""
+    subprocess.run(["mount", "--bind", path, path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
 
 
 def test_state_that_cannot_be_read_is_named(client: Client, tmp_path: Path) -> None:

@@ -112,10 +112,11 @@ def test_a_host_without_a_route() -> None:
 @pytest.mark.parametrize("behaviour", ["accepts and says nothing", "answers late"])
 def test_a_ca_that_does_not_answer_in_time(flaky: Flaky, behaviour: str) -> None:
     flaky.on("GET /dir", Answer(200), delay=1)
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(AcmeError) as caught:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         url = flaky.directory if behaviour == "answers late" else f"https://localhost:{port}/dir"
-        read_directory(session(flaky.ca_bundle), url, 0.3)
+        with pytest.raises(AcmeError) as caught:
+            read_directory(session(flaky.ca_bundle), url, 0.3)
     assert caught.value.what == "no answer within 0 s"
     assert caught.value.hint == _WAY_OUT
 
@@ -195,7 +196,7 @@ def test_a_proxy_from_the_environment_is_used_and_the_bundle_counts_behind_it(
     with proxy(pebble.port) as (port, seen):
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         assert directory_facts(pebble.directory, pebble.ca_bundle).url == pebble.directory
-    assert seen == [f"CONNECT localhost:{pebble.port} HTTP/1.1"]
+    assert [request.split()[:2] for request in seen] == [["CONNECT", f"localhost:{pebble.port}"]]
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def test_a_name_that_leads_nowhere_is_refused_with_what_must_reach_this_host(cli
     assert error.where == "dead.example.com"
     assert "203.0.113.99" in error.what or "unreachable" in error.what
     assert error.hint == (
-        "port 80 of dead.example.com must reach this host from the CA: look at firewall, router, other web servers"
+        "port 80 of dead.example.com must lead the CA to this host: look at firewall, router, other web servers"
     )
 
 
@@ -87,8 +87,8 @@ def test_a_web_server_in_between_is_named_with_the_port_behind_it(client: Client
     assert caught.value.problem in {"unauthorized", "incorrectResponse"}
     assert "404" in caught.value.what
     assert caught.value.hint == (
-        "port 80 of a.example.com must reach this host, at its port 8081 from the CA: look at firewall, router, other"
-        " web servers"
+        "port 80 of a.example.com must lead the CA to this host's port 8081: look at firewall, router, other web"
+        " servers"
     )
 
 

@@ -48,6 +48,15 @@ def test_a_long_retry_after_is_an_error_at_once_that_says_until_when(client: Cli
     assert flaky.count("POST /order-plz") == 1
 
 
+def test_more_than_ten_seconds_are_not_waited_for_however_much_time_there_is(client: Client, flaky: Flaky) -> None:
+    flaky.on("POST /order-plz", problem(429, "rateLimited", "in a while", Retry_After="11"))
+    begin = time.monotonic()
+    with pytest.raises(AcmeError, match="in a while") as caught:
+        client.issue(timeout=180)
+    assert caught.value.retry_after == 11
+    assert time.monotonic() - begin < 0.5
+
+
 def test_a_retry_after_may_be_a_date(client: Client, flaky: Flaky) -> None:
     when = format_datetime(datetime.now(UTC) + timedelta(days=2), usegmt=True)
     flaky.on("POST /order-plz", Answer(429, {"Retry-After": when}))
