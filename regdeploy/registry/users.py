@@ -17,7 +17,7 @@ from regdeploy.secret import Secret
 MODE = 0o600
 #: Passwords are long and random, so a dearer hash only slows every request (and 12 costs 200 ms a request).
 BCRYPT_COST = 5
-#: bcrypt looks at no more, https://pypi.org/project/bcrypt/ ; cutting in silence would accept wrong passwords.
+#: bcrypt looks at no more, and cutting in silence would accept wrong passwords.
 MAX_PASSWORD_BYTES = 72
 MAX_NAME_LENGTH = 255
 #: The two problems that the first user mends.
