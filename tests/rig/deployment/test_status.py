@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
-from tests.rig.parts.command import Command
+from tests.rig.parts.command import Command, interrupt
 from tests.rig.parts.deployed import current_fingerprint
 from tests.rig.parts.rig import Rig
 
@@ -165,3 +166,14 @@ def test_logs_shows_what_the_registry_says(command: Command) -> None:
     assert any("version=" in line for line in command("logs").out.splitlines())
     command("down", "--yes")
     assert "there is no such container" in command("logs", code=3).err
+
+
+def test_watch_looks_again_until_ctrl_c(command: Command) -> None:
+    command("up")
+    process = command.start("status", "--watch")
+    time.sleep(4)
+
+    result = interrupt(process)
+
+    assert result.code == 130
+    assert result.out.count("http://127.0.0.1:5000 is serving") >= 2

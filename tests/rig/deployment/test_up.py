@@ -264,3 +264,41 @@ def test_ctrl_c_undoes_and_the_next_up_goes_on(
     authority.stop()
     command("up", "--domain", domain, "--tls", "internal", "--yes")
     assert ask("/v2/", port=443)[0] == 401
+
+
+def test_a_ca_that_wants_an_account_binding_gets_it_and_without_one_up_stops_first(
+    command: Command, rig: Rig, domain: str, start_pebble: Callable[..., Pebble], tmp_path: Path
+) -> None:
+    authority = start_pebble(eab=True)
+    ca = ("--acme-directory", authority.directory, "--acme-ca-bundle", str(authority.ca_bundle))
+    options = ("up", "--domain", domain, *ca)
+    refused = command(*options, code=2)
+    assert refused.err.startswith(f"error: CA: {authority.directory} wants an account binding")
+    assert names(rig.clients) == set()
+    key = tmp_path / "eab.key"
+    key.write_text(authority.eab_hmac_key)
+
+    command(*options, "--eab-kid", authority.eab_kid, "--eab-hmac-key-file", str(key))
+
+    assert ask("/v2/", port=443)[0] == 401
+    assert authority.eab_hmac_key not in (command.root / "regdeploy.toml").read_text()
+
+
+def test_a_due_certificate_is_renewed_by_the_next_up_and_served(
+    command: Command, domain: str, start_pebble: Callable[..., Pebble]
+) -> None:
+    authority = start_pebble(validity_seconds=4)
+    options = ("--acme-directory", authority.directory, "--acme-ca-bundle", str(authority.ca_bundle))
+    command("up", "--domain", domain, *options)
+    first = ask("/v2/", port=443)[2]
+    time.sleep(2.5)
+    told = command("status", code=4).out
+    assert "is due for renewal" in told or "the certificate served expired" in told, told
+
+    plan = command("plan")
+    command("up", "--yes")
+
+    assert "renewal is due since" in plan.out or "it expired on" in plan.out
+    second = ask("/v2/", port=443)[2]
+    assert second not in ("", first)
+    assert second == current_fingerprint(command.root)

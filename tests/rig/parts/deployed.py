@@ -37,8 +37,9 @@ def ask(
 
 
 def inspect(clients: Clients, name: str = "registry") -> dict[str, Any]:
-    """``docker inspect`` of a container."""
+    """``docker inspect`` of a container, mounts in order: engine 20.10 lists them in another one each time."""
     found: dict[str, Any] = json.loads(clients.docker("inspect", name))[0]
+    found["Mounts"].sort(key=lambda mount: str(mount["Destination"]))
     return found
 
 
