@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
+import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -52,6 +54,7 @@ def isolate() -> Path:
         _mount("regdeploy-rig", f"/{name}", "overlay", options=f"lowerdir=/{name},upperdir={changes},workdir={work}")
     if here.is_relative_to("/var/lib"):  # what is written into the tree itself (coverage) must stay
         _mount(f"/run/disk/{here.relative_to('/var/lib')}", str(here), flags=_MS_BIND)
+    _forget_the_users_names()
     run(["ip", "link", "set", "lo", "up"])
     run(["ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"])
     folder = Path(tempfile.mkdtemp(prefix="rig-", dir="/run"))
@@ -77,3 +80,10 @@ def _libc() -> ctypes.CDLL:
 def _make_folder(path: str, mode: int) -> None:
     Path(path).mkdir(parents=True)
     Path(path).chmod(mode)
+
+
+def _forget_the_users_names() -> None:
+    """Names and trust of the machine's own, such as those of a demo that runs there, must not reach in."""
+    Path("/etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n::1 localhost\n")
+    for certificates in ("/etc/docker/certs.d", "/etc/containers/certs.d"):
+        shutil.rmtree(certificates, ignore_errors=True)
