@@ -33,6 +33,8 @@ PIDS_LIMIT = 1024
 _PLAIN, _HTTPS = _INSIDE = (5000, 443)
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = 5
+#: A variable that has one of these in its name holds a secret (Distribution, configuration: storage, proxy, redis).
+_SECRETS = ("SECRET", "PASSWORD", "ACCESSKEY", "ACCOUNTKEY", "CREDENTIALS")
 
 
 def desired_workload(
@@ -163,7 +165,7 @@ def _environment(desired: Workload, found: ContainerFacts) -> Iterator[Differenc
     for name in sorted({*wanted, *(name for name in found.environment if name.startswith("REGISTRY_"))}):
         want, have = wanted.get(name, ""), found.environment.get(name, "")
         if want != have:
-            secret = "SECRET" in name or "PASSWORD" in name
+            secret = any(word in name for word in _SECRETS)
             yield Difference(
                 f"environment {name}", "***" if secret and want else want, "***" if secret and have else have
             )
