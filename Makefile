@@ -1,7 +1,7 @@
 # Works on a bare Debian 12 as root, with nothing but what apt-get and pip give. `make` alone shows what there is.
 
 PYTHON ?= python3
-COVERAGE_MIN ?= 0
+COVERAGE_MIN ?= 92
 PYTEST_ARGS ?=
 
 BIN := .venv/bin

@@ -34,6 +34,7 @@ from tests.builders import (
     store,
     stored,
 )
+from tests.certs import make_leaf
 
 WAS = acme()
 
@@ -236,3 +237,49 @@ def test_a_folder_without_a_deployment_says_how_to_make_one_and_a_strangers_is_l
     strangers = module._not_deployed(WAS.spec, foreign(image=""))
     assert str(strangers) == (f"container registry: (sha256:{'27' * 32}, running) was not made by regdeploy")
     assert strangers.hint == "`regdeploy plan` shows what taking its place would mean"
+
+
+def problems(asked: Resolved, found: Observed) -> list[str]:
+    """What the status calls a problem, on a disk with room."""
+    disk = DiskFacts(total_bytes=50 * 10**9, free_bytes=41 * 10**9, free_inodes=None)
+    stored_now = module._current_version(found)
+    return list(module._problems(asked.spec, found, module._served(found), stored_now, disk, NOW))
+
+
+@pytest.mark.parametrize(
+    ("current", "problem"),
+    [
+        (None, "no container registry is there"),
+        (container(WAS, state="exited", exit_code=137), "the container is exited with code 137"),
+        (container(WAS, state="dead", error="no such device"), "the container is dead: no such device"),
+    ],
+)
+def test_a_container_that_does_not_run_is_one_problem(current: ContainerFacts | None, problem: str) -> None:
+    assert problems(WAS, deployed(WAS, workload=ObservedWorkload(current=current), served=None)) == [problem]
+
+
+def test_a_running_container_that_nobody_asked_has_no_problem() -> None:
+    assert problems(WAS, deployed(WAS, served=None)) == []
+
+
+def test_plain_http_without_a_login_is_no_problem_where_that_was_asked_for() -> None:
+    assert problems(resolved(), deployed(resolved())) == []
+
+
+def test_a_certificate_that_is_not_one_of_ours_is_read_from_the_handshake() -> None:
+    other = make_leaf(None, DOMAIN)
+    found = deployed(WAS, served=serving(1, leaf_der=other.der))
+    read = module._served(found)
+    assert read is not None
+    assert (read.fingerprint_sha256, read.names) == (other.fingerprint, (DOMAIN,))
+    ours = certificate(1).fingerprint_sha256
+    assert problems(WAS, found) == [
+        f"another certificate is served ({other.fingerprint[:16]}…) than the current one ({ours[:16]}…)"
+    ]
+
+
+def test_an_image_that_is_no_registry_is_drift_in_the_words_of_the_refusal() -> None:
+    found = deployed(WAS, image=replace(IMAGE, entrypoint=("nginx",), command=()))
+    assert [str(item) for item in module._drift(WAS.spec, found, (), CONFIG)] == [
+        "image: is not a registry as regdeploy knows them: it runs `nginx` → a registry"
+    ]
