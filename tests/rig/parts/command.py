@@ -58,6 +58,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - sets one signal, takes no lock
         )
 
     def _run(self, command: list[str], text: str, environ: Mapping[str, str]) -> Result:
@@ -73,6 +74,11 @@ class Command:
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)
+
+
+def _hear_ctrl_c() -> None:
+    """A shell that starts the tests in the background makes them, and so us, deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def interrupt(process: subprocess.Popen[str]) -> Result:
