@@ -84,11 +84,13 @@ def command(
 
         def run(**given: Any) -> None:  # noqa: ANN401 - whatever the options' types are
             flags = {setting.name: given.pop(setting.field) for setting in chosen}
-            if given.pop("staging", False):
-                flags = _with_staging(flags)
+            staging = given.pop("staging", False)
             common = {key: given.pop(key) for key in _COMMON}
-            context = Context(flags=flags, **common)
-            raise typer.Exit(guarded(lambda: body(context, **given), as_json=context.as_json, verbose=context.verbose))
+
+            def work() -> int | None:
+                return body(Context(flags=_with_staging(flags) if staging else flags, **common), **given)
+
+            raise typer.Exit(guarded(work, as_json=common["as_json"], verbose=common["verbose"]))
 
         run.__name__ = name or body.__name__.removesuffix("_")
         run.__doc__ = body.__doc__

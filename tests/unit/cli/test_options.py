@@ -168,6 +168,19 @@ def test_bad_input_with_json_is_one_document_and_exit_2(arguments: tuple[str, ..
     assert json.loads(done.stdout) == {"error": {"code": "usage", "message": message, "hint": hint}}
 
 
+def test_staging_beside_another_ca_is_exit_2_in_either_form() -> None:
+    both = ("init", "--stdout", "--staging", "--acme-directory", "https://ca.example/dir")
+    words = "--staging: and --acme-directory contradict each other"
+    plain, document = _run(*both), _run(*both, "--json")
+    assert (plain.returncode, plain.stderr) == (2, f"error: {words}\nhint: leave one of the two out\n")
+    assert (document.returncode, json.loads(document.stdout)["error"]["message"]) == (2, words)
+
+
+def test_staging_is_lets_encrypts_other_directory() -> None:
+    told = _run("init", "--stdout", "--staging").stdout
+    assert 'acme-directory = "https://acme-staging-v02.api.letsencrypt.org/directory"' in told.splitlines()
+
+
 def test_a_value_from_the_environment_is_named_by_its_variable() -> None:
     done = _run("plan", "--root", "/nonexistent/registry", REGDEPLOY_PORT="https")
 
