@@ -68,11 +68,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("regdeploy needs Python 3.11: make PYTHON=...")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get -q update && $(APT) python3-venv; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install -qq --require-hashes -r constraints.txt
+	$(BIN)/pip install -qq --no-deps --require-hashes -r constraints.txt
 	$(BIN)/pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(BENCH)/.stamp: tests/bench/constraints.txt
 	$(PYTHON) -m venv --clear $(BENCH)
-	$(BENCH)/bin/pip install -qq --require-hashes -r tests/bench/constraints.txt
+	$(BENCH)/bin/pip install -qq --no-deps --require-hashes -r tests/bench/constraints.txt
 	@touch $@
