@@ -63,5 +63,6 @@ def acme_settings(spec: Spec) -> AcmeSettings:
         profile=spec.profile,
         eab_kid=spec.eab_kid,
         eab_hmac_key=key,
+        challenge=spec.challenge,
         http_01_port=spec.http_01_port,
     )

@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from regdeploy.errors import AcmeError, CertificateError
 from regdeploy.tls.acme.account import Account, open_account
 from regdeploy.tls.acme.authorization import prove
-from regdeploy.tls.acme.challenges import Http01, Solver
+from regdeploy.tls.acme.challenges import Solver
 from regdeploy.tls.acme.connection import host_of, session
 from regdeploy.tls.acme.directory import read_directory
 from regdeploy.tls.acme.network import Network, Refusal
 from regdeploy.tls.acme.patience import Pace, Patience, supervised
 from regdeploy.tls.acme.problems import from_error, refused
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.acme.solvers import solver_for
 from regdeploy.tls.certificate import Bundle
 
 _DIRECTORY_TIMEOUT = 10.0
@@ -37,14 +38,14 @@ def issue(
     cancel: threading.Event,
     directory: DirectoryFacts | None,
 ) -> Issued:
-    """Obtain a certificate for ``settings.names`` with a new key, over http-01.
+    """Obtain a certificate for ``settings.names`` with a new key, by the challenge that ``settings`` name.
 
     ``state`` keeps accounts; ``now`` is aware; ``report`` gets short phrases, from another thread; ``cancel`` ends it
     within a tenth of a second; ``directory`` is what the CA said of itself, None to ask it. Raises AcmeError,
     UsageError for a binding that is none, and HostError where ``state`` cannot be written. Whatever happens, the port
     is free afterwards, and a crash costs nothing: the account is kept, the order is simply made anew.
     """
-    solver = Http01(settings.http_01_port)
+    solver = solver_for(settings)
     patience = Patience(settings.timeout, cancel)
 
     def work() -> Issued:

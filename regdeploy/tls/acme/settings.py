@@ -14,8 +14,9 @@ from regdeploy.tls.certificate import Bundle
 class AcmeSettings:
     """One order: for whom, from whom, and how control is proved.
 
-    ``names`` are A-labels, the first is the registry's; ``http_01_port`` is the port of this host on which the answer
-    is given, on every address; ``timeout`` is in seconds, from the order to the certificate.
+    ``names`` are A-labels, the first is the registry's; ``challenge`` is the kind as ACME spells it;
+    ``http_01_port`` is the port of this host on which the answer is given, on every address; ``timeout`` is in
+    seconds, from the order to the certificate.
     """
 
     directory: str
@@ -25,6 +26,7 @@ class AcmeSettings:
     profile: str = ""
     eab_kid: str = ""
     eab_hmac_key: Secret | None = None
+    challenge: str = "http-01"
     http_01_port: int = 80
     timeout: float = 180.0
 

@@ -1,0 +1,15 @@
+"""Which solver proves the names of an order: one case a kind. A solver's own file loads when it is chosen."""
+
+from __future__ import annotations
+
+from regdeploy.tls.acme.challenges import Http01, Solver
+from regdeploy.tls.acme.settings import AcmeSettings
+
+
+def solver_for(settings: AcmeSettings) -> Solver:
+    """The solver for the challenge that ``settings`` name. The spec lets no other kind through."""
+    match settings.challenge:
+        case "http-01":
+            return Http01(settings.http_01_port)
+        case other:
+            raise AssertionError(other)
