@@ -27,6 +27,14 @@ class RegdeployError(Exception):
         self.hint = hint
         self.code = code or self.default_code
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """As any error, but without calling ``__init__`` again: what it made of its arguments is kept."""
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[RegdeployError], arguments: tuple[object, ...]) -> RegdeployError:
+    return kind.__new__(kind, *arguments)
+
 
 class UsageError(RegdeployError):
     """Bad usage or input: nothing was touched."""

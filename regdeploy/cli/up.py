@@ -14,6 +14,8 @@ from regdeploy.errors import UsageError
 if TYPE_CHECKING:
     from regdeploy.cli.screen import Screen
     from regdeploy.deployment.operations import Planned
+    from regdeploy.deployment.request import Request
+    from regdeploy.deployment.world import World
     from regdeploy.secret import Secret
 
 _CHANGES = 5
@@ -35,14 +37,21 @@ def up(
     yes: Yes = False,
 ) -> int | None:
     """Make the deployment true: plan, show, apply, verify. Run again it changes nothing and says so."""
-    from regdeploy.cli.screen import Screen, document  # noqa: PLC0415 - help needs nothing of this
-    from regdeploy.deployment import operations  # noqa: PLC0415 - as above
-    from regdeploy.deployment.request import resolve_request  # noqa: PLC0415 - as above
+    from regdeploy.deployment.ahead import authority_ready  # noqa: PLC0415 - help needs nothing of this
 
     if dry_run:
         return plan(context, password_stdin=password_stdin)
     request, world = context.request(), context.world()
-    password = _password(context, password_stdin)
+    with authority_ready(request, world):  # before the rest is imported
+        _up(context, request, world, _password(context, password_stdin), yes=yes)
+    return None
+
+
+def _up(context: Context, request: Request, world: World, password: Secret | None, *, yes: bool) -> None:
+    from regdeploy.cli.screen import Screen, document  # noqa: PLC0415 - as above
+    from regdeploy.deployment import operations  # noqa: PLC0415 - as above
+    from regdeploy.deployment.request import resolve_request  # noqa: PLC0415 - as above
+
     spec = resolve_request(request).spec
     with Screen(
         _title(spec.domain or spec.url),
@@ -63,7 +72,6 @@ def up(
                 "steps": done.plan.as_json(),
             }
         )
-    return None
 
 
 def plan(

@@ -6,17 +6,21 @@ The files are not here: they are real in tests too, in a folder of the test's ow
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from regdeploy.deployment.spec import Spec, Tls
 from regdeploy.engine.protocol import Engine
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.registry.api import EndpointFacts
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+
+if TYPE_CHECKING:
+    from regdeploy.tls.acme.worker import Worker
 
 _PROBE_TIMEOUT = 3.0
 
@@ -35,6 +39,10 @@ class Endpoint(Protocol):
 
 class Authority(Protocol):
     """An ACME CA. The real one is :class:`AcmeAuthority`."""
+
+    def ready(self, url: str, ca_bundle: Path | None) -> AbstractContextManager[None]:
+        """While the block runs, be ready for an order from the CA at ``url``, which is likely to come. Never raises."""
+        ...
 
     def issue(
         self,
@@ -116,7 +124,24 @@ def _address(spec: Spec) -> str:
 
 
 class AcmeAuthority:
-    """The CA over the network."""
+    """The CA over the network: asked by a worker where one is ready, otherwise from here."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+
+    @contextmanager
+    def ready(self, url: str, ca_bundle: Path | None) -> Iterator[None]:
+        """See :class:`Authority`."""
+        from regdeploy.tls.acme.worker import Worker  # noqa: PLC0415 - pickle, only where a certificate is obtained
+
+        with suppress(OSError):  # no process to be had: then it is done here
+            self._worker = Worker(url, ca_bundle)
+        try:
+            yield
+        finally:
+            worker, self._worker = self._worker, None
+            if worker is not None:
+                worker.close()
 
     def issue(
         self,
@@ -131,12 +156,22 @@ class AcmeAuthority:
         """See :class:`Authority`."""
         from regdeploy.tls.acme import issue  # noqa: PLC0415 - acme and josepy, only where a certificate is obtained
 
+        if self._worker is not None:
+            from regdeploy.tls.acme.worker import WorkerLost  # noqa: PLC0415 - loaded with the worker
+
+            with suppress(WorkerLost):
+                return self._worker.issue(settings, state, report=report, cancel=cancel, directory=directory)
         return issue(settings, state, now=now, report=report, cancel=cancel, directory=directory)
 
     def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
         """See :class:`Authority`."""
         from regdeploy.tls.acme import directory_facts  # noqa: PLC0415 - as above
 
+        if self._worker is not None:
+            from regdeploy.tls.acme.worker import WorkerLost  # noqa: PLC0415 - loaded with the worker
+
+            with suppress(WorkerLost):
+                return self._worker.directory()
         return directory_facts(url, ca_bundle)
 
 

@@ -10,6 +10,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -90,6 +91,9 @@ class FakeAuthority:
             complete=True,
         )
         return Issued(bundle=bundle, account="https://ca.example/account/1", challenge="http-01")
+
+    def ready(self, url: str, ca_bundle: Path | None) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
         return DirectoryFacts(url=url, date=self.clock())

@@ -7,7 +7,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from tests.rig.parts.engine import DockerEngine, mounts_below
 from tests.rig.parts.isolation import ADDRESS
 from tests.rig.parts.names import HOSTS, hosts_entry, hosts_line, put, take_away, trusted
 from tests.rig.parts.pebble import Pebble
-from tests.rig.parts.processes import RigError, alive, listening, of_folder
+from tests.rig.parts.processes import RigError, alive, eventually, listening, of_folder
 from tests.rig.parts.rig import Rig
 
 #: Another run of the rig, with the same ports and a registry on 443; says where it lies, and ends with its input.
@@ -38,13 +37,6 @@ with running_rig(isolate()) as rig:
     sys.stdin.read()
     pebble.stop()
 """
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def answers(url: str, authority: trustme.CA | None = None) -> bool:
@@ -64,7 +56,7 @@ def plain_registry(rig: Rig) -> Iterator[str]:
     """HOST:PORT of a registry as somebody would start it by hand."""
     with DockerContainer("registry:2.7").with_exposed_ports(5000) as container:
         address = f"127.0.0.1:{container.get_exposed_port(5000)}"
-        wait_until(lambda: answers(f"http://{address}/v2/"))
+        eventually(lambda: answers(f"http://{address}/v2/"))
         yield address
 
 
@@ -97,7 +89,7 @@ def test_a_registry_image_answers_and_is_known_by_what_it_runs(
     assert generation_of(config["Entrypoint"], config["Cmd"]) is generation
     with DockerContainer(reference).with_exposed_ports(5000) as container:
         port = int(container.get_exposed_port(5000))
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/v2/"))
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/v2/"))
         assert container.exec(["registry", "--version"]).output.startswith(b"registry ")
 
 
@@ -189,7 +181,7 @@ def test_every_client_trusts_a_name_for_as_long_as_it_is_told(rig: Rig, clean_en
     name = f"{domain}/trusted:1"
     rig.images.random(name)
     with hosts_entry(domain, ADDRESS):
-        wait_until(lambda: answers(f"https://{domain}/v2/", authority))
+        eventually(lambda: answers(f"https://{domain}/v2/", authority))
         with trusted(domain, authority.cert_pem.bytes()):
             rig.clients.docker("push", name)
             rig.clients.skopeo("inspect", f"docker://{name}")
@@ -260,7 +252,7 @@ def test_a_second_engine_remaps_users_and_publishes_a_port(rig: Rig) -> None:
         rig.clients.docker(
             *host, "run", "--detach", "--name", "one", "--publish", "127.0.0.1:5055:5000", "registry:2.8"
         )
-        wait_until(lambda: answers("http://127.0.0.1:5055/v2/"))
+        eventually(lambda: answers("http://127.0.0.1:5055/v2/"))
         pid = rig.clients.docker(*host, "inspect", "--format", "{{.State.Pid}}", "one").strip()
         assert Path(f"/proc/{pid}/uid_map").read_text().split()[1] != "0"
     finally:
@@ -309,7 +301,7 @@ def test_a_run_that_is_killed_takes_its_engine_with_it(other_run: tuple[subproce
     process, folder = other_run
     assert list(of_folder(folder))
     process.send_signal(signal.SIGKILL)
-    wait_until(lambda: not list(of_folder(folder)))
+    eventually(lambda: not list(of_folder(folder)))
     engine = DockerEngine(folder / "engine", tied=True)
     engine.stop()  # only the cgroups are left by now: the kernel has no end for those
     assert_nothing_left(engine)

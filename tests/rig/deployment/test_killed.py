@@ -6,11 +6,16 @@ import itertools
 import shutil
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from regdeploy.host.ports import holder
 from tests.rig.parts.command import Command
 from tests.rig.parts.deployed import ask, names
+from tests.rig.parts.flaky import Flaky
+from tests.rig.parts.pebble import Pebble
+from tests.rig.parts.processes import eventually
 from tests.rig.parts.rig import Rig
 
 
@@ -82,3 +87,23 @@ def test_a_down_killed_before_any_write_can_be_repeated(rig: Rig, command: Comma
         if result.code == 0:
             break
         assert result.code == -signal.SIGKILL, result.err
+
+
+def test_killed_during_the_order_it_leaves_no_process_and_no_port(
+    rig: Rig, command: Command, domain: str, pebble: Pebble, tmp_path: Path
+) -> None:
+    proxy = Flaky(tmp_path, pebble.directory, pebble.ca_bundle).start()
+    try:
+        proxy.on("POST /authZ", first=2, last=999, rewrite=lambda answer: answer.with_json(status="pending"))
+        process = command.start("up", "--domain", domain, *_directory(proxy), "--no-auth")
+        eventually(lambda: holder("", 80) is not None)
+        process.kill()
+        process.communicate(timeout=10)  # no other process keeps its output open
+        assert holder("", 80) is None
+    finally:
+        proxy.stop()
+    converged(rig, command, ("up", "--domain", domain, *_directory(pebble), "--no-auth"), 443)
+
+
+def _directory(authority: Pebble | Flaky) -> tuple[str, ...]:
+    return ("--acme-directory", authority.directory, "--acme-ca-bundle", str(authority.ca_bundle))

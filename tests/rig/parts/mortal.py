@@ -2,11 +2,13 @@
 
 ``python -m tests.rig.parts.mortal N ARGUMENTS...``: writes are counted by an audit hook (PEP 578): files opened for
 writing, made, renamed, linked and removed, and requests other than GET and HEAD. With N = 0 it lives, and prints the
-number of writes as the last line on stderr. Nothing in regdeploy knows of this.
+number of writes as the last line on stderr. It may not fork: its writes are one sequence. Nothing in regdeploy knows of
+this.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -36,6 +38,8 @@ def main() -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal count
+        if event == "os.fork":
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         if is_write(event, arguments):
             count += 1
             if count == last:

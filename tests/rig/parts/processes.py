@@ -155,3 +155,11 @@ def environment(values: Mapping[str, str], without: Sequence[str] = ()) -> Itera
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def eventually(true: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until it is true; AssertionError after that time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not after {seconds:.0f} s"
+        time.sleep(0.02)
