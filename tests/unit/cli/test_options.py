@@ -14,7 +14,7 @@ import pytest
 import typer
 
 import regdeploy
-from regdeploy.cli.app import app
+from regdeploy.cli.app import build
 from regdeploy.deployment.spec import SETTINGS
 
 COMMANDS = ("up", "plan", "status", "down", "doctor", "init", "logs", "trust")
@@ -33,7 +33,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def _command(name: str) -> Any:
-    return typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]  # typer's group
+    return typer.main.get_command(build()).commands[name]  # type: ignore[attr-defined]  # typer's group
 
 
 def _options(name: str) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _options(name: str) -> dict[str, Any]:
 
 
 def test_these_are_all_commands() -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(build())
 
     assert tuple(group.commands) == COMMANDS  # type: ignore[attr-defined]  # typer's group
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from regdeploy.cli.app import app
+from regdeploy.cli.app import build
 
 TREE = Path(__file__).parents[3]
 DOCUMENTS = ("README.md", "README.zh-CN.md", "examples/README.md", "CONTRIBUTING.md")
@@ -16,7 +16,7 @@ DOCUMENTS = ("README.md", "README.zh-CN.md", "examples/README.md", "CONTRIBUTING
 
 def _options() -> dict[str, set[str]]:
     """Every command with its options."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(build())
     commands: dict[str, set[str]] = {}
     for name, command in root.commands.items():  # type: ignore[attr-defined]  # a group, as it has several commands
         commands[name] = {word for parameter in command.params for word in (*parameter.opts, *parameter.secondary_opts)}
