@@ -148,6 +148,7 @@ def host_facts(spec: Spec, world: World, plan: Plan | None, *, engine_answers: b
     if issuing:
         ports.add(spec.http_01_port)
     asked = spec.domains if plan is None or issuing else ()
+    problems = {port: can_bind(_bind(spec, port), port) for port in ports}
     with ThreadPoolExecutor(max_workers=8) as pool:
         resolutions = {
             name: pool.submit(world.names.resolve, name)
@@ -165,9 +166,9 @@ def host_facts(spec: Spec, world: World, plan: Plan | None, *, engine_answers: b
             selinux_enforcing=selinux_enforcing(),
             unprivileged_port_start=unprivileged_port_start(),
             ports=frozenset(ports),
-            holders={port: found for port in ports if (found := holder(_bind(spec, port), port))},
+            holders={port: held for port in ports if problems[port] and (held := holder(_bind(spec, port), port))},
             publishers=_publishers(world, ports) if engine_answers else {},
-            bind_problems={port: can_bind(_bind(spec, port), port) for port in ports},
+            bind_problems=problems,
             resolutions={name: future.result() for name, future in resolutions.items()},
             own_addresses=_own_addresses() if resolutions else frozenset(),
             directory=directory,
