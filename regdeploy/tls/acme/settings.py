@@ -11,12 +11,30 @@ from regdeploy.tls.certificate import Bundle
 
 
 @dataclass(frozen=True, kw_only=True)
+class DnsSettings:
+    """How dns-01 writes its records: ``provider`` is ``rfc2136``, ``hook`` or ``lexicon:NAME``.
+
+    ``server`` takes rfc2136's updates (``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``), the zone's own primary where it is
+    empty; ``tsig_key_file`` signs them (BIND's syntax); ``hook`` is the program of that provider; ``timeout`` is in
+    seconds, for the records to reach every name server of the zone; ``resolvers`` (written like ``server``) are asked
+    where zones and their servers are, the system's where there are none.
+    """
+
+    provider: str
+    server: str = ""
+    tsig_key_file: Path | None = None
+    hook: Path | None = None
+    timeout: float = 120.0
+    resolvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class AcmeSettings:
     """One order: for whom, from whom, and how control is proved.
 
     ``names`` are A-labels, the first is the registry's; ``challenge`` is the kind as ACME spells it;
-    ``http_01_port`` is the port of this host on which the answer is given, on every address; ``timeout`` is in
-    seconds, from the order to the certificate.
+    ``http_01_port`` is the port of this host on which the answer is given, on every address; ``dns`` is needed
+    for dns-01; ``timeout`` is in seconds, from the order to the certificate.
     """
 
     directory: str
@@ -28,6 +46,7 @@ class AcmeSettings:
     eab_hmac_key: Secret | None = None
     challenge: str = "http-01"
     http_01_port: int = 80
+    dns: DnsSettings | None = None
     timeout: float = 180.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regdeploy.errors import UsageError
 from regdeploy.tls.acme.challenges import Http01, Solver
 from regdeploy.tls.acme.settings import AcmeSettings
 
@@ -11,5 +12,11 @@ def solver_for(settings: AcmeSettings) -> Solver:
     match settings.challenge:
         case "http-01":
             return Http01(settings.http_01_port)
+        case "dns-01" if settings.dns:
+            from regdeploy.tls.acme.dns.solver import Dns01  # noqa: PLC0415 - dnspython, which no other kind needs
+
+            return Dns01(settings.dns)
+        case "dns-01":
+            raise UsageError("dns-01", "needs a DNS provider", "choose rfc2136, hook or lexicon:NAME")
         case other:
             raise AssertionError(other)
