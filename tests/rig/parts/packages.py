@@ -10,8 +10,10 @@ from pathlib import Path
 
 from tests.rig.parts.processes import RigError, run
 
-#: Package and a file that tells that it is there: asking for 12 files is quicker than asking dpkg.
+#: Package and a file that tells that it is there: asking for 13 files is quicker than asking dpkg.
 PACKAGES = {
+    "bind9": "/usr/sbin/named",
+    "bind9-dnsutils": "/usr/bin/nsupdate",
     "buildah": "/usr/bin/buildah",
     "busybox-static": "/bin/busybox",
     "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",

@@ -27,6 +27,7 @@ class PebbleOptions:
     alternate_roots: int = 0
     validity_seconds: int = 90 * 24 * 3600
     eab: bool = False
+    dns_server: str = ""  # that it asks instead of its own
     blocklist: tuple[str, ...] = ()
 
 
@@ -88,7 +89,10 @@ class Pebble:
         )
         self._programs.append(dns)
         pebble = Program(
-            [str(self.folder / "pebble"), "-config", str(self.folder / "config.json"), "-dnsserver", self.dns],
+            [
+                *(str(self.folder / "pebble"), "-config", str(self.folder / "config.json")),
+                *("-dnsserver", self.options.dns_server or self.dns),
+            ],
             self.folder / "pebble.log",
             self._environ(),
             tied=self.tied,

@@ -66,7 +66,8 @@ class Lexicon:
         given = {"provider_name": self._name, "domain": zone, "delegated": zone, "ttl": TTL}
         known = {"resolve_zone_name": True} if self._ask_system else {}
         try:
-            with Client(ConfigResolver().with_env().with_dict({**given, **known})) as service:
+            config = ConfigResolver().with_env().with_dict({**given, **known})  # type: ignore[no-untyped-call]
+            with Client(config) as service:
                 change(service)
         except Exception as error:  # noqa: BLE001 - its services raise whatever they like
             words = _masked(str(error) or type(error).__name__)
