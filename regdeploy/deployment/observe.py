@@ -23,7 +23,7 @@ from regdeploy.errors import AcmeError, CertificateError, UsageError
 from regdeploy.host.clock import offset_seconds
 from regdeploy.host.disk import disk_facts
 from regdeploy.host.folders import folder_facts
-from regdeploy.host.ports import can_bind, holder, unprivileged_port_start
+from regdeploy.host.ports import can_bind, holder, meet, unprivileged_port_start
 from regdeploy.host.security import selinux_enforcing
 from regdeploy.registry import users
 from regdeploy.secret import Secret
@@ -167,7 +167,7 @@ def host_facts(spec: Spec, world: World, plan: Plan | None, *, engine_answers: b
             unprivileged_port_start=unprivileged_port_start(),
             ports=frozenset(ports),
             holders={port: held for port in ports if problems[port] and (held := holder(_bind(spec, port), port))},
-            publishers=_publishers(world, ports) if engine_answers else {},
+            publishers=_publishers(spec, world, ports) if engine_answers else {},
             bind_problems=problems,
             resolutions={name: future.result() for name, future in resolutions.items()},
             own_addresses=_own_addresses() if resolutions else frozenset(),
@@ -179,8 +179,12 @@ def host_facts(spec: Spec, world: World, plan: Plan | None, *, engine_answers: b
         )
 
 
-def _publishers(world: World, ports: set[int]) -> dict[int, tuple[str, ...]]:
-    return {port: tuple(name for name, _ in world.engine.publishers(port)) for port in ports}
+def _publishers(spec: Spec, world: World, ports: set[int]) -> dict[int, tuple[str, ...]]:
+    """The containers that publish a port on an address that is to be listened on."""
+    return {
+        port: tuple(name for name, address in world.engine.publishers(port) if meet(_bind(spec, port), address))
+        for port in ports
+    }
 
 
 def _bind(spec: Spec, port: int) -> str:

@@ -56,6 +56,14 @@ def can_bind(bind: str, port: int) -> str:
     return ""
 
 
+def meet(first: str, second: str) -> bool:
+    """Whether two listeners on one port, bound to these addresses, are in each other's way; empty stands for all."""
+    if not first or not second:
+        return True
+    one, other = ipaddress.ip_address(first), ipaddress.ip_address(second)
+    return one.version == other.version and (one == other or one.is_unspecified or other.is_unspecified)
+
+
 def unprivileged_port_start(proc: Path = Path("/proc")) -> int:
     """The first port that needs no privilege: 1024 unless the host says otherwise."""
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from regdeploy.host.ports import PortHolder, can_bind, holder, unprivileged_port_start
+from regdeploy.host.ports import PortHolder, can_bind, holder, meet, unprivileged_port_start
 
 
 def test_a_connection_or_a_socket_that_does_not_listen_holds_no_port() -> None:
@@ -98,3 +98,21 @@ def test_a_listener_of_our_own_is_shown_like_any_other() -> None:
     assert found is not None
     assert found.pid == os.getpid()
     assert found.command == Path("/proc/self/comm").read_text().strip()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "in_the_way"),
+    [
+        ("", "", True),
+        ("", "127.0.0.1", True),
+        ("198.51.100.1", "", True),
+        ("198.51.100.1", "127.0.0.1", False),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("::1", "127.0.0.1", False),
+        ("::1", "::", True),
+        ("0.0.0.0", "::1", False),
+    ],
+)
+def test_listeners_meet_on_a_common_address(first: str, second: str, in_the_way: bool) -> None:
+    assert meet(first, second) is meet(second, first) is in_the_way
