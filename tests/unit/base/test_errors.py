@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from regdeploy import errors
@@ -58,3 +60,16 @@ def test_exit_statuses_are_the_documented_ones() -> None:
         "CheckFailed": 2,
         "NotDeployed": 3,
     }
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AcmeError("ca.example", "too many", "wait", problem="rateLimited", retry_after=7.0),
+        UsageError("--port", "'x' is not a number", "give one", code="usage.port"),
+        VerifyFailed("container registry", "does not answer", log=("a", "b")),
+    ],
+)
+def test_an_error_arrives_whole_from_another_process(error: RegdeployError) -> None:
+    arrived = pickle.loads(pickle.dumps(error))
+    assert (type(arrived), str(arrived), vars(arrived)) == (type(error), str(error), vars(error))
