@@ -39,7 +39,7 @@ class Dns01:
         self.notes: list[str] = []
         self._settings = settings
         self._provider = provider or self._made()
-        self._added: list[Record] = []  # also those that may have been
+        self._added: dict[Record, bool] = {}  # whether it is known to be there: an add may fail and still have come
         self._stopped = threading.Event()
         self._changing = threading.Lock()  # between records being added and being taken away
 
@@ -106,8 +106,9 @@ class Dns01:
         for record in records:
             with self._changing:
                 patience.check()
-                self._added.append(record)  # first: an add whose answer is lost may have come
+                self._added[record] = False
                 self._provider.add(record, patience)
+                self._added[record] = True
 
     def _clear(self) -> None:
         """Take away what was added, the last one first; what cannot be is noted."""
@@ -117,16 +118,19 @@ class Dns01:
             return
         try:
             while self._added:
-                self._remove(self._added[-1], patience)
-                self._added.pop()
+                record, sure = self._added.popitem()
+                why = self._remove(record, patience)
+                self.notes += [_left(record, why)] if why and sure else []
         finally:
             self._changing.release()
 
-    def _remove(self, record: Record, patience: Patience) -> None:
+    def _remove(self, record: Record, patience: Patience) -> str:
+        """Take it away; why it could not be, or nothing."""
         try:
             supervised(lambda: self._provider.remove(record, patience), patience, self._provider.kind)
         except Exception as error:  # noqa: BLE001 - whatever it is, the certificate does not depend on it
-            self.notes.append(_left(record, str(error)))
+            return str(error) or type(error).__name__
+        return ""
 
 
 def _digest(key_authorization: str) -> str:
