@@ -43,11 +43,13 @@ fmt: $(STAMP) ## format, and repair what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) $(BENCH)/.stamp ## how long it takes from nothing to the first answer, beside certbot and caddy
+bench: $(STAMP) $(BENCH)/.stamp ## how long a registry, a command and a certificate take, beside certbot, lego and caddy
 	@# As a user has it: not editable, compiled, without what only the tests need.
 	env -u PYTHONDONTWRITEBYTECODE $(BENCH)/bin/pip install -qq --no-deps --force-reinstall .
 	$(BIN)/python -m tests.bench.up $(CURDIR)/$(BENCH)/bin
 	$(BIN)/python -m tests.bench.cli $(CURDIR)/$(BENCH)/bin
+	$(BIN)/python -m tests.bench.acme $(CURDIR)/$(BENCH)/bin
+	$(BIN)/python -m tests.bench.acme $(CURDIR)/$(BENCH)/bin --grow
 
 schema: $(STAMP) ## write templates/regdeploy.schema.json anew, from the settings' table
 	$(BIN)/regdeploy init --schema > build-schema.tmp && mv build-schema.tmp templates/regdeploy.schema.json

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.rig.parts.processes import RigError, run
 
@@ -29,18 +30,18 @@ PACKAGES = {
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing() -> list[str]:
-    """The packages that are not there yet."""
-    return [name for name, file in PACKAGES.items() if not Path(file).exists()]
+def missing(more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """The packages that are not there yet; ``more`` are others than the rig's, in the same form."""
+    return [name for name, file in {**PACKAGES, **more}.items() if not Path(file).exists()]
 
 
-def install() -> list[str]:
+def install(more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """Install what is missing and return it; nothing is asked of anybody where all is there.
 
     The packages' services are not started: a registry on port 5000 or an engine is not what was asked for. Raises
     RigError where that takes another user or another system.
     """
-    names = missing()
+    names = missing(more)
     if not names:
         return []
     if not shutil.which("apt-get"):
@@ -51,7 +52,7 @@ def install() -> list[str]:
     with _no_services():
         run(["apt-get", "-q", "update"], environ)
         run(["apt-get", "-qy", "install", "--no-install-recommends", *names], environ)
-    still = missing()
+    still = missing(more)
     if still:
         raise RigError(f"apt-get installed these, but their files are not where they belong: {' '.join(still)}")
     return names
