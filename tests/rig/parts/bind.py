@@ -30,8 +30,8 @@ _RECORDS = {
 class Bind:
     """Two servers, started and stopped together.
 
-    The key ``regdeploy`` in ``key_file`` may change TXT records of both zones; ``stranger`` in ``stranger_file`` is known
-    and may change nothing. Without ``notify`` the secondary learns of changes only by looking every second.
+    The key ``regdeploy`` in ``key_file`` may change TXT records of both zones; ``stranger`` in ``stranger_file`` is
+    known and may change nothing. Without ``notify`` the secondary learns of changes only by looking every second.
     """
 
     folder: Path

@@ -60,14 +60,17 @@ class Lexicon:
 
     def _speak(self, record: Record, change: Callable[[Any], object]) -> AcmeError | None:
         from lexicon.client import Client  # noqa: PLC0415 - an extra, and slow to load
-        from lexicon.config import ConfigResolver  # noqa: PLC0415 - the same
+        from lexicon.config import ConfigResolver, DictConfigSource  # noqa: PLC0415 - the same
 
         zone = record.place.zone.removesuffix(".")
-        given = {"provider_name": self._name, "domain": zone, "delegated": zone, "ttl": TTL}
+        given = {"provider_name": self._name, "domain": zone, "ttl": TTL}
         known = {"resolve_zone_name": True} if self._ask_system else {}
         try:
             config = ConfigResolver().with_env().with_dict({**given, **known})  # type: ignore[no-untyped-call]
-            with Client(config) as service:
+            client = Client(config)
+            # What it makes of the zone is wrong for zones below no public suffix, and one provider looks elsewhere.
+            config.add_config_source(DictConfigSource({"domain": zone, self._name: {"domain": zone}}), 0)
+            with client as service:
                 change(service)
         except Exception as error:  # noqa: BLE001 - its services raise whatever they like
             words = _masked(str(error) or type(error).__name__)
