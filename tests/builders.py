@@ -13,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from regdeploy.deployment.authorities import LETS_ENCRYPT
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import HostFacts, Observed
-from regdeploy.deployment.spec import LETS_ENCRYPT, Resolved, Spec, Tls, flag_layer, resolve, to_saved
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Resolved, Spec, flag_layer, resolve, to_saved
 from regdeploy.deployment.workload import desired_workload
 from regdeploy.engine.model import ContainerFacts, EngineFacts, ImageFacts, ObservedWorkload, Publish, Workload
 from regdeploy.host.disk import DiskFacts

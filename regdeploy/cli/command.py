@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regdeploy.cli.errors import guarded
-from regdeploy.deployment.spec import SETTINGS, Setting
+from regdeploy.deployment.settings import SETTINGS, Setting
 from regdeploy.errors import UsageError
 
 if TYPE_CHECKING:

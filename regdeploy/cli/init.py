@@ -26,7 +26,7 @@ def init(
     from regdeploy.cli.screen import document  # noqa: PLC0415 - help needs nothing of this
     from regdeploy.deployment.operations import initial_file  # noqa: PLC0415 - as above
     from regdeploy.deployment.request import FILE_NAME  # noqa: PLC0415 - as above
-    from regdeploy.deployment.spec import json_schema  # noqa: PLC0415 - as above
+    from regdeploy.deployment.settings import json_schema  # noqa: PLC0415 - as above
     from regdeploy.files import write_whole  # noqa: PLC0415 - as above
 
     if schema:

@@ -134,7 +134,7 @@ def _password(context: Context, from_stdin: bool) -> Secret | None:
 def _closing(screen: Screen, done: Planned) -> None:
     """The last lines: where it is, what comes next, and the password that is shown once."""
     from regdeploy.deployment import operations  # noqa: PLC0415 - as above
-    from regdeploy.deployment.spec import Tls  # noqa: PLC0415 - as above
+    from regdeploy.deployment.settings import Tls  # noqa: PLC0415 - as above
     from regdeploy.host.trust import reference_host  # noqa: PLC0415 - as above
 
     spec = done.spec

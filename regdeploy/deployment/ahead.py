@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 from regdeploy.deployment.request import Request, is_saved, resolve_request
-from regdeploy.deployment.spec import Tls
+from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.world import World
 
 

@@ -23,7 +23,8 @@ from regdeploy.deployment.reporting import Event, Reporter
 from regdeploy.deployment.request import read_text
 from regdeploy.deployment.saved import changed_text, fresh_text
 from regdeploy.deployment.serving import serving_problem
-from regdeploy.deployment.spec import Resolved, Spec, Tls, to_saved
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Resolved, Spec, to_saved
 from regdeploy.deployment.steps import (
     ActivateWorkload,
     FetchImage,

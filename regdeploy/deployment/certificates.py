@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from regdeploy.deployment.observed import Observed
-from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import InstallCertificate, IssueCertificate, Step
 from regdeploy.registry.environment import certificate_name
 from regdeploy.tls.renewal import is_due, renew_after

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import HostFacts, Observed
-from regdeploy.deployment.spec import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.engine.model import EngineFacts
 from regdeploy.host.folders import unsafe
 from regdeploy.host.names import CaaFacts, Resolution

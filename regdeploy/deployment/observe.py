@@ -14,7 +14,8 @@ from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.request import read_text
-from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import ActivateWorkload, IssueCertificate, PrepareWorkload, StartWorkload
 from regdeploy.deployment.workload import as_deployed, is_ours
 from regdeploy.deployment.world import World

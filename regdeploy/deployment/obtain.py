@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import assert_never
 
 from regdeploy.deployment.layout import Layout
-from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
 from regdeploy.errors import UsageError
 from regdeploy.secret import Secret

@@ -21,7 +21,8 @@ from regdeploy.deployment.plan import Plan, plan
 from regdeploy.deployment.reporting import Reporter
 from regdeploy.deployment.request import Request, is_saved, read_text, resolve_request
 from regdeploy.deployment.saved import fresh_text
-from regdeploy.deployment.spec import BY_NAME, Resolved, Spec, Tls, flag_layer, plain
+from regdeploy.deployment.settings import BY_NAME, Tls
+from regdeploy.deployment.spec import Resolved, Spec, flag_layer, plain
 from regdeploy.deployment.steps import WORDS, IssueCertificate
 from regdeploy.deployment.workload import STOP_TIMEOUT, is_ours
 from regdeploy.deployment.world import World

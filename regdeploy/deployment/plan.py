@@ -13,7 +13,8 @@ from datetime import datetime
 from regdeploy.deployment.certificates import CertificatePlan, plan_certificate
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
-from regdeploy.deployment.spec import Resolved, Spec, Tls, to_saved
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Resolved, Spec, to_saved
 from regdeploy.deployment.steps import (
     WORDS,
     ActivateWorkload,

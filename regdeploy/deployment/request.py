@@ -9,17 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regdeploy.deployment.layout import Layout
-from regdeploy.deployment.spec import (
-    BY_NAME,
-    DEFAULT_NAME,
-    DEFAULT_ROOT,
-    Raw,
-    Resolved,
-    environment_layer,
-    flag_layer,
-    resolve,
-    toml_layer,
-)
+from regdeploy.deployment.settings import BY_NAME
+from regdeploy.deployment.spec import DEFAULT_NAME, Raw, Resolved, environment_layer, flag_layer, resolve, toml_layer
+from regdeploy.deployment.values import DEFAULT_ROOT
 from regdeploy.errors import UsageError
 from regdeploy.files import refusal
 

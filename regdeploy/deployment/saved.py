@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from regdeploy.deployment.spec import SETTINGS
+from regdeploy.deployment.settings import SETTINGS
 from regdeploy.rendering import render
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.registry.api import EndpointFacts
 
 

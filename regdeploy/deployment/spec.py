@@ -1,41 +1,24 @@
 """The spec: a deployment written down and validated, with the source of every value.
 
-One table, ``SETTINGS``, is the whole of it. Each setting has one name: ``acme-directory`` is the option
-``--acme-directory``, the variable ``REGDEPLOY_ACME_DIRECTORY`` and the key ``acme-directory`` of ``regdeploy.toml``.
-The JSON Schema, ``init`` and the options of ``up`` are made from the same table, so a new setting is one line here
-and one field of :class:`Spec`.
-
 Not pydantic: building its models costs 150 ms at every start (``tests/bench/cli.py --imports``), more than a third of
 what ``status`` may take.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from regdeploy.deployment.domains import is_ip, parse_domain, why_not_public
+from regdeploy.deployment.authorities import LETS_ENCRYPT
+from regdeploy.deployment.domains import is_ip, why_not_public
+from regdeploy.deployment.settings import BY_NAME, SETTINGS, Tls
+from regdeploy.deployment.values import DEFAULT_ROOT, nearest
 from regdeploy.errors import UsageError
 
-LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
-LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 DEFAULT_NAME = "registry"
-DEFAULT_ROOT = Path("/var/lib/registry")
-
-
-class Tls(StrEnum):
-    """The certificate source."""
-
-    ACME = "acme"
-    FILES = "files"
-    INTERNAL = "internal"
-    OFF = "off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,202 +75,6 @@ class Raw(NamedTuple):
     where: str
 
 
-class Setting(NamedTuple):
-    """One line of the table: its name, how its value is read, its schema, its value's kind in the help, its meaning."""
-
-    name: str
-    parse: Callable[[object, str], Any]
-    schema: Mapping[str, object]
-    metavar: str
-    help: str
-    saved: bool = True
-
-    @property
-    def field(self) -> str:
-        """The name of the attribute of :class:`Spec`, and of the keyword of ``up``."""
-        return {"domain": "domains"}.get(self.name, self.name.replace("-", "_"))
-
-    @property
-    def variable(self) -> str:
-        """The name of the environment variable."""
-        return "REGDEPLOY_" + self.name.replace("-", "_").upper()
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise UsageError(where, f"{value!r} is not text", "put it in quotes")
-    if any("\ud800" <= sign <= "\udfff" for sign in value):  # bytes of the command line that are no text
-        raise UsageError(where, f"{value!r} is not UTF-8", "write it in UTF-8")
-    return value.strip()
-
-
-def _matching(pattern: str, what: str) -> Callable[[object, str], str]:
-    def parse(value: object, where: str) -> str:
-        text = _text(value, where)
-        if not re.fullmatch(pattern, text):
-            raise UsageError(where, f"{text!r} is not {what}")
-        return text
-
-    return parse
-
-
-def _nearest(text: str, words: Sequence[str]) -> str:
-    """The word that was probably meant; of those that are near, one with the same beginning. Empty when none is."""
-    import difflib  # noqa: PLC0415 - 7 ms that only a misspelt word costs
-
-    near = difflib.get_close_matches(text, words, 3)
-    return next((word for word in near if word[:1] == text[:1]), near[0] if near else "")
-
-
-def _choice(*choices: str) -> Callable[[object, str], str]:
-    def parse(value: object, where: str) -> str:
-        text = _text(value, where)
-        if text not in choices:
-            near = _nearest(text, choices)
-            hint = f"did you mean '{near}'?" if near else f"one of: {', '.join(choices)}"
-            raise UsageError(where, f"{text!r} is not known", hint)
-        return text
-
-    return parse
-
-
-def _integer(lowest: int, highest: int) -> Callable[[object, str], int]:
-    def parse(value: object, where: str) -> int:
-        try:
-            number = int(value) if isinstance(value, str) else value
-        except ValueError:
-            number = None
-        if not isinstance(number, int) or isinstance(number, bool) or not lowest <= number <= highest:
-            raise UsageError(where, f"{value!r} is not a whole number from {lowest} to {highest}")
-        return number
-
-    return parse
-
-
-def _truth(value: object, where: str) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    found = value if isinstance(value, bool) else words.get(str(value).lower())
-    if found is None:
-        raise UsageError(where, f"{value!r} is neither true nor false")
-    return found
-
-
-def _path(value: object, where: str) -> Path | None:
-    text = _text(str(value) if isinstance(value, Path) else value, where)
-    if "\0" in text:
-        raise UsageError(where, "a path cannot have a NUL character")
-    try:
-        return Path(text).expanduser().absolute() if text else None
-    except RuntimeError as error:
-        raise UsageError(where, f"{text!r} begins with a user who is not known here", "write the whole path") from error
-
-
-def _root(value: object, where: str) -> Path:
-    path = _path(value, where)
-    # As the engine will say it of the mounts: else "/srv/../srv" would differ from what is there for ever.
-    path = path and Path("/" + os.path.normpath(path).lstrip("/"))
-    if path is None or path == Path("/"):
-        raise UsageError(where, f"{str(value)!r} cannot be the root folder", f"use a folder such as {DEFAULT_ROOT}")
-    if ":" in str(path):
-        raise UsageError(where, f"{str(value)!r} has a colon, and Docker mounts no such path", "use another folder")
-    return path
-
-
-def _domains(value: object, where: str) -> tuple[str, ...]:
-    items = [part for part in value.split(",") if part.strip()] if isinstance(value, str) and "," in value else value
-    if isinstance(items, str):
-        items = [items] if items else []
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        raise UsageError(where, f"{value!r} is not a list of names", 'write ["registry.example.com"]')
-    return tuple(dict.fromkeys(parse_domain(item, where) for item in items))
-
-
-def _email(value: object, where: str) -> str:
-    text = _text(value, where)
-    if text and not re.fullmatch(r"[^@\s,;:<>()\[\]\\\"]+@([^@\s,;:<>().]+\.)+[^@\s,;:<>().]{2,}", text):
-        raise UsageError(where, f"{text!r} is not an e-mail address", "write one address such as ops@example.com")
-    return text
-
-
-def _directory(value: object, where: str) -> str:
-    text = _text(value, where)
-    known = {"letsencrypt": LETS_ENCRYPT, "letsencrypt-staging": LETS_ENCRYPT_STAGING}
-    text = known.get(text, text)
-    if not re.fullmatch(r"https://[^/\s]+(/\S*)?", text):
-        raise UsageError(where, f"{text!r} is not an https:// address", "give the CA's directory URL or 'letsencrypt'")
-    return text
-
-
-def _bind(value: object, where: str) -> str:
-    text = _text(value, where).removeprefix("[").removesuffix("]")
-    if text and not is_ip(text):
-        raise UsageError(where, f"{text!r} is not an IP address", "leave it out to listen on all addresses")
-    return parse_domain(text, where) if text else ""  # in its short form, as the engine says it
-
-
-def _user(value: object, where: str) -> str:
-    from regdeploy.registry.users import check_name  # noqa: PLC0415 - only where a name was given
-
-    return check_name(_text(value, where), where)
-
-
-_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}"  # the engine takes no name of one character
-_REFERENCE = r"\S{1,511}"
-_STRING: Mapping[str, object] = {"type": "string"}
-_BOOLEAN: Mapping[str, object] = {"type": "boolean"}
-
-
-def _number(lowest: int, highest: int) -> Mapping[str, object]:
-    return {"type": "integer", "minimum": lowest, "maximum": highest}
-
-
-SETTINGS: tuple[Setting, ...] = (
-    Setting("name", _matching(_NAME, "a container name"), _STRING, "NAME", "The deployment's and the container's name"),
-    Setting("root", _root, _STRING, "PATH", "The folder on this host that holds everything", saved=False),
-    Setting(
-        "domain",
-        _domains,
-        {"type": "array", "items": _STRING},
-        "NAME",
-        "The registry's name; repeat it for further names of the certificate",
-    ),
-    Setting("email", _email, _STRING, "ADDRESS", "Where the CA may write to about the account"),
-    Setting(
-        "tls",
-        _choice(*Tls),
-        {"enum": [*Tls]},
-        "SOURCE",
-        "Where the certificate comes from: acme, files, internal or off",
-    ),
-    Setting("cert", _path, _STRING, "FILE", "Your own certificate with its chain, PEM (with --tls files)"),
-    Setting("key", _path, _STRING, "FILE", "The private key of --cert, PEM, not encrypted"),
-    Setting("acme-directory", _directory, _STRING, "URL", "The CA: its directory URL, or letsencrypt"),
-    Setting("acme-ca-bundle", _path, _STRING, "FILE", "PEM file that proves the HTTPS of a private CA"),
-    Setting("challenge", _choice("http-01"), {"enum": ["http-01"]}, "TYPE", "How control over the name is proved"),
-    Setting(
-        "http-01-port", _integer(1, 65535), _number(1, 65535), "N", "The port the answer is given on; the CA asks on 80"
-    ),
-    Setting("profile", _text, _STRING, "NAME", "The CA's certificate profile"),
-    Setting("eab-kid", _text, _STRING, "ID", "Key identifier of an external account binding"),
-    Setting("eab-hmac-key-file", _path, _STRING, "FILE", "File with the binding's HMAC key, base64url"),
-    Setting("image", _matching(_REFERENCE, "an image reference"), _STRING, "REF", "The registry image"),
-    Setting(
-        "image-archive",
-        _path,
-        _STRING,
-        "FILE",
-        "Take the image from this docker-save or OCI archive, without a network",
-    ),
-    Setting("port", _integer(1, 65535), _number(1, 65535), "N", "The port on this host"),
-    Setting("bind", _bind, _STRING, "ADDRESS", "The address of this host to listen on; empty for all"),
-    Setting("user", _user, _STRING, "NAME", "Who may log in"),
-    Setting("auth", _truth, _BOOLEAN, "", "Ask for a login"),
-    Setting("selinux-relabel", _truth, _BOOLEAN, "", "Let Docker relabel the folders for SELinux"),
-    Setting("timeout", _integer(1, 3600), _number(1, 3600), "SECONDS", "Seconds a new container may take to serve"),
-)
-BY_NAME = {setting.name: setting for setting in SETTINGS}
-
-
 class Resolved(NamedTuple):
     """A valid spec, and for each setting where its value came from: flag, environment, file, saved or default."""
 
@@ -326,7 +113,7 @@ def toml_layer(text: str, source: str, where: str) -> dict[str, Raw]:
         raise UsageError(where, f"is not valid TOML: {error}", hint) from error
     for key in table:
         if key not in BY_NAME:
-            near = _nearest(key, tuple(BY_NAME))
+            near = nearest(key, tuple(BY_NAME))
             hint = f"did you mean {near!r}?" if near else "regdeploy init --stdout lists all keys"
             raise UsageError(f"{where}: {key}", "is not a known key", hint)
     return {key: Raw(value, source, f"{where}: {key}") for key, value in table.items()}
@@ -446,14 +233,3 @@ def plain(value: object) -> object:
     if value is None:
         return ""
     return value if isinstance(value, bool | int) else str(value)
-
-
-def json_schema() -> dict[str, object]:
-    """The JSON Schema (2020-12) of ``regdeploy.toml``, for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "regdeploy.toml",
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {setting.name: {**setting.schema, "description": setting.help} for setting in SETTINGS},
-    }

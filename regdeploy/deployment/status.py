@@ -14,7 +14,8 @@ from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.plan import plan
 from regdeploy.deployment.request import Request, is_saved, resolve_request
 from regdeploy.deployment.serving import serving_problem
-from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import (
     WORDS,
     ActivateWorkload,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.request import Request, resolve_request
-from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.errors import NotDeployed, UsageError
 from regdeploy.host.trust import install_ca, instructions, uninstall_ca
 from regdeploy.tls.internal import InternalAuthority

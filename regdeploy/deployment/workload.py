@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import regdeploy
 from regdeploy.deployment.layout import Layout
-from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.engine.model import (
     LABEL_DEPLOYMENT,
     LABEL_FILES,

@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.engine.protocol import Engine
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.registry.api import EndpointFacts

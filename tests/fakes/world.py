@@ -18,7 +18,8 @@ from pathlib import Path
 from regdeploy.deployment.checks import Check
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.reporting import Event
-from regdeploy.deployment.spec import Spec, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
 from regdeploy.errors import AcmeError, NeedsConfirmation

@@ -15,7 +15,7 @@ import typer
 
 import regdeploy
 from regdeploy.cli.app import build
-from regdeploy.deployment.spec import SETTINGS
+from regdeploy.deployment.settings import SETTINGS
 
 COMMANDS = ("up", "plan", "status", "down", "doctor", "init", "logs", "trust")
 COMMON = ("--root", "--name", "--config", "--docker-host", "--json", "--verbose", "--no-color")

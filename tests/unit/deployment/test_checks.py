@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
 from regdeploy.deployment.checks import Check, Verdict, caa_allows, checks, human_bytes
-from regdeploy.deployment.spec import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, Resolved
+from regdeploy.deployment.spec import Resolved
 from regdeploy.engine.model import ObservedWorkload
 from regdeploy.host.disk import DiskFacts
 from regdeploy.host.folders import FolderFacts

@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from regdeploy.deployment.saved import changed_text, fresh_text, literal
-from regdeploy.deployment.spec import SETTINGS, flag_layer, json_schema, plain, resolve, to_saved, toml_layer
+from regdeploy.deployment.settings import SETTINGS, json_schema
+from regdeploy.deployment.spec import flag_layer, plain, resolve, to_saved, toml_layer
 from tests.builders import acme
 from tests.unit.deployment.given import Values, texts, valid
 

@@ -6,19 +6,9 @@ from typing import Any
 
 import pytest
 
-from regdeploy.deployment.spec import (
-    BY_NAME,
-    LETS_ENCRYPT,
-    LETS_ENCRYPT_STAGING,
-    SETTINGS,
-    Resolved,
-    Spec,
-    Tls,
-    environment_layer,
-    flag_layer,
-    resolve,
-    toml_layer,
-)
+from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
+from regdeploy.deployment.settings import BY_NAME, SETTINGS, Tls
+from regdeploy.deployment.spec import Resolved, Spec, environment_layer, flag_layer, resolve, toml_layer
 from tests.unit.said import said
 
 NAME = {"domain": ["registry.example.com"]}

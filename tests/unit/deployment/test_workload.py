@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import regdeploy
-from regdeploy.deployment.spec import Resolved, Tls
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Resolved
 from regdeploy.deployment.workload import as_deployed, desired_workload, differences, is_ours, short
 from regdeploy.engine.model import (
     LABEL_DEPLOYMENT,
