@@ -1,4 +1,7 @@
-"""What every provider of DNS records must do, as one suite: a test module derives from it and gives the ``provider``."""
+"""What every provider of DNS records must do, as one suite: a test module derives from it and gives the subjects.
+
+``provider`` may change both zones of the fixture ``bind``; ``unreachable`` is one whose name server is not there.
+"""
 
 from __future__ import annotations
 

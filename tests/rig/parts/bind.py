@@ -50,8 +50,20 @@ class Bind:
         for address in (PRIMARY, SECONDARY):
             # BIND listens only on what an interface has, though all of 127.0.0.0/8 leads to loopback.
             run(["ip", "address", "replace", f"{address}/32", "dev", "lo"])
-            self._start(address)
+            self.start_one(address)
         return self
+
+    def start_one(self, address: str) -> None:
+        """Start one of them, anew or again, and return when it has the zones."""
+        folder = self.folder / address
+        folder.mkdir(exist_ok=True)
+        config = folder / "named.conf"
+        config.write_text(
+            self._options(address, folder) + "".join(self._zone(zone, address, folder) for zone in _RECORDS)
+        )
+        program = Program(["/usr/sbin/named", "-f", "-4", "-n", "1", "-c", str(config)], folder / "named.log")
+        self._programs[address] = program
+        program.wait_until(lambda: listening(53, address) and self._has_zones(address))
 
     def stop(self) -> None:
         """Stop both; stopped already is fine."""
@@ -88,17 +100,6 @@ class Bind:
         commands = "\n".join([f"server {PRIMARY}", *lines, "send", ""])
         run(["nsupdate", "-k", str(self.key_file)], text=commands)
 
-    def _start(self, address: str) -> None:
-        folder = self.folder / address
-        folder.mkdir(exist_ok=True)
-        config = folder / "named.conf"
-        config.write_text(
-            self._options(address, folder) + "".join(self._zone(zone, address, folder) for zone in _RECORDS)
-        )
-        program = Program(["/usr/sbin/named", "-f", "-4", "-n", "1", "-c", str(config)], folder / "named.log")
-        self._programs[address] = program
-        program.wait_until(lambda: listening(53, address) and self._has_zones(address))
-
     def _has_zones(self, address: str) -> bool:
         questions = [dns.message.make_query(zone, dns.rdatatype.SOA) for zone in _RECORDS]
         return all(dns.query.udp(question, address, timeout=5).answer for question in questions)
@@ -117,7 +118,7 @@ options {{
   query-source address {address};
   notify-source {address};
   transfer-source {address};
-  recursion no;
+  recursion yes;
   dnssec-validation no;
   allow-transfer {{ 127.0.0.0/8; }};
   notify-delay 0;

@@ -33,7 +33,8 @@ class Server:
     port: int = PORT
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.address})" if self.address else self.name
+        name = self.name.removesuffix(".")
+        return f"{name} ({self.address})" if self.address else name
 
 
 class Zones:
