@@ -26,6 +26,7 @@ PACKAGES = {
     "pebble": "/usr/bin/pebble",
     "podman": "/usr/bin/podman",
     "skopeo": "/usr/bin/skopeo",
+    "systemd": "/usr/bin/systemd-analyze",
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
