@@ -15,7 +15,7 @@ from regdeploy.tls.acme.dns.trusted import trusted
 
 _LONGEST = 65536  # bytes
 _ALGORITHM = re.compile(r"hmac-(md5(\.sig-alg\.reg\.int)?|sha(1|224|256(-128)?|384(-192)?|512(-256)?))\.?")
-_COMMENT = re.compile(r"/\*.*?\*/|(//|#)[^\n]*", re.DOTALL)  # the second kind only at a line's begin or after a blank
+_COMMENT = re.compile(r'("[^"\n]*")|/\*.*?\*/|(?://|#)[^\n]*', re.DOTALL)  # or what is in quotes, which may hold "//"
 _KEY = re.compile(r"\bkey\s+(\"[^\"]+\"|[^\s\"{;]+)\s*\{([^}]*)\}")
 _FIELD = r"\b{}\s+(\"[^\"]*\"|[^\s\";]+)\s*;"
 _HINT = 'tsig-keygen NAME writes such a file: key "NAME" { algorithm hmac-sha256; secret "..."; };'
@@ -45,7 +45,7 @@ def read_key(path: Path) -> TsigKey:
         raise UsageError(str(path), error.strerror or str(error), "run regdeploy as a user who may read it") from error
     except UnicodeDecodeError as error:
         raise UsageError(str(path), "is not text, so no TSIG key", _HINT) from error
-    keys = _KEY.findall(_without_comments(text))
+    keys = _KEY.findall(_COMMENT.sub(lambda found: found[1] or " ", text))
     if len(keys) != 1:
         raise UsageError(str(path), f"holds {len(keys) or 'no'} TSIG key{'s'[: len(keys) > 1]}, one is needed", _HINT)
     name, body = keys[0]
@@ -60,12 +60,6 @@ def read_key(path: Path) -> TsigKey:
         path=path,
         warning=f"{path} {open_to_all} {path}" if found.st_mode & stat.S_IROTH else "",
     )
-
-
-def _without_comments(text: str) -> str:
-    """``text`` without comments; a secret may hold ``//``, so what stands in quotes is kept."""
-    parts = re.split(r'("[^"\n]*")', text)
-    return "".join(part if number % 2 else _COMMENT.sub(" ", part) for number, part in enumerate(parts))
 
 
 def _field(body: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ PORT = 53
 _MOST_ALIASES = 10
 _LONGEST = 5.0  # seconds for one question
 _HIGHEST_PORT = 65535
+_COLONS_OF_V6 = 2  # at least; an IPv4 address with a port has one
+_ENDPOINT = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,20 +125,16 @@ _RESOLVER_HINT = "look at this host's name servers (/etc/resolv.conf), or name o
 
 def endpoint(text: str, where: str) -> tuple[str, int]:
     """The address and port of ``ADDR``, ``ADDR:PORT``, ``[V6]`` or ``[V6]:PORT``; UsageError about ``where`` else."""
-    address, port = text, str(PORT)
-    if text.startswith("["):
-        address, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":") if rest else port
-    elif text.count(":") == 1:
-        address, _, port = text.partition(":")
+    found = _ENDPOINT.fullmatch(text if text.count(":") < _COLONS_OF_V6 or "[" in text else f"[{text}]")
+    address, port = (found[1] or found[2], int(found[3] or PORT)) if found else ("", 0)
     try:
-        good = ipaddress.ip_address(address) and port.isdecimal() and 0 < int(port) <= _HIGHEST_PORT
+        good = ipaddress.ip_address(address) and 0 < port <= _HIGHEST_PORT
     except ValueError:
         good = False
     if not good:
         what = f"{text!r} is no address with a port, or without one"
         raise UsageError(where, what, "write 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353")
-    return address, int(port)
+    return address, port
 
 
 def _has_route(address: str) -> bool:
