@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 import requests
 from acme import challenges, messages
+from josepy.json_util import JSONObjectWithFields, encode_b64jose
 
 from regdeploy.errors import AcmeError
 from regdeploy.tls.acme.challenges import Proof, Solver
 from regdeploy.tls.acme.network import Network, Refusal
 from regdeploy.tls.acme.patience import Pace
 from regdeploy.tls.acme.problems import from_error, refused
+
+
+class _Ready(JSONObjectWithFields):
+    """What tells the CA that the proof is in place: an empty object (RFC 8555 section 7.5.1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +65,12 @@ def _pending(ca: Network, url: str, solver: Solver) -> _Pending | None:
     raise AcmeError(name, f"the CA offers no {solver.kind} for it, only: {offered or 'nothing'}", "choose another CA")
 
 
-def _proof(ca: Network, name: str, challenge: challenges.KeyAuthorizationChallenge) -> Proof:
-    return Proof(name=name, token=challenge.encode("token"), key_authorization=challenge.key_authorization(ca.key))
+def _proof(ca: Network, name: str, challenge: challenges.Challenge) -> Proof:
+    """The key authorization (RFC 8555 section 8.1), made here: ``acme`` does not know every kind that has one."""
+    token = challenge.to_json().get("token")
+    if not isinstance(token, str):
+        raise AcmeError(name, "the CA sent a challenge without a token", "run the same command again")
+    return Proof(name=name, token=token, key_authorization=f"{token}.{encode_b64jose(ca.key.thumbprint())}")
 
 
 def _tell(ca: Network, pending: _Pending) -> float:
@@ -69,7 +78,7 @@ def _tell(ca: Network, pending: _Pending) -> float:
     if pending.challenge.status != messages.STATUS_PENDING:
         return 0.0  # told before: the order is an old one
     try:
-        response = ca.post(pending.challenge.uri, pending.challenge.chall.response(ca.key))
+        response = ca.post(pending.challenge.uri, _Ready())
     except Refusal as no:
         if no.resent:
             return 0.0  # the answer to the first attempt got lost, and this says that it was carried out

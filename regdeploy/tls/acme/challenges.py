@@ -1,7 +1,6 @@
 """How control of a name is proved (RFC 8555 section 8): one class a kind of challenge. A new kind is one more class.
 
-A tls-alpn-01 solver takes port 443 and makes a certificate from each proof's key authorization (RFC 8737), a dns-01
-solver writes the key authorization's digest into a TXT record (RFC 8555 section 8.4): each needs :class:`Proof` alone.
+Here are what they have in common and http-01 on a port. Beside it: ``webroot``, ``alpn``, ``dns``.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,7 +35,7 @@ class Proof:
 
 
 class Solver(Protocol):
-    """One way to answer. ``kind`` is the challenge's type as ACME spells it; ``port`` is that of http-01, else 0."""
+    """One way to answer. ``kind`` is the challenge's type as ACME spells it; ``port`` is the one it opens, else 0."""
 
     kind: str
     port: int
@@ -50,22 +49,24 @@ class Solver(Protocol):
         ...
 
 
-class Http01:
-    """Answers http-01 on ``port`` of every address, IPv4 and IPv6: the key authorization for its token, else 404."""
+class Listeners:
+    """TCP on ``port`` of every address, IPv4 and IPv6: each connection is served in a thread of its own.
 
-    kind = "http-01"
+    ``kind`` is the challenge that wants the port, ``option`` the one that names another: for the words of a refusal.
+    """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, serve: Callable[[socket.socket], None], *, kind: str, option: str) -> None:
         self.port = port
-        self._answers: dict[bytes, bytes] = {}
+        self._serve_one = serve
+        self._kind = kind
+        self._option = option
         self._listeners: list[socket.socket] = []
         self._stopped = False
         self._lock = threading.Lock()  # between a stop that comes from outside and a start
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
 
-    def start(self, proofs: Sequence[Proof]) -> None:
-        """See :class:`Solver`. The port is bound when it returns."""
-        self._answers = {(_PREFIX + proof.token).encode(): proof.key_authorization.encode() for proof in proofs}
+    def start(self) -> None:
+        """Listen; the port is bound when it returns. Raises AcmeError, and then no family is bound."""
         with self._lock:
             try:
                 for family, address in () if self._stopped else _ADDRESSES:
@@ -75,7 +76,7 @@ class Http01:
                 raise self._refusal(error) from error
 
     def stop(self) -> None:
-        """See :class:`Solver`."""
+        """Close the port, from any thread; nothing listens after it."""
         with self._lock:
             self._stopped = True
             self._close()
@@ -93,7 +94,7 @@ class Http01:
                 return  # a host without IPv6
             raise
         listener.listen(_AT_ONCE)
-        threading.Thread(target=self._accept, args=(listener,), name="http-01", daemon=True).start()
+        threading.Thread(target=self._accept, args=(listener,), name=self._kind, daemon=True).start()
 
     def _close(self) -> None:
         while self._listeners:
@@ -109,39 +110,64 @@ class Http01:
             except OSError:
                 return
             if self._slots.acquire(blocking=False):
-                threading.Thread(target=self._serve, args=(connection,), name="http-01", daemon=True).start()
+                threading.Thread(target=self._serve, args=(connection,), name=self._kind, daemon=True).start()
             else:
                 connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
         try:
             with connection:
-                connection.sendall(self._answer(_request(connection)))
+                self._serve_one(connection)
         except OSError:
             pass  # whoever it was went away; the CA comes again
         finally:
             self._slots.release()
-
-    def _answer(self, request: bytes) -> bytes:
-        method, _, rest = request.partition(b" ")
-        body = self._answers.get(rest.partition(b" ")[0]) if method == b"GET" else None
-        status = b"404 Not Found" if body is None else b"200 OK"
-        return _HEAD % (status, len(body or b"")) + (body or b"")
 
     def _refusal(self, error: OSError) -> AcmeError:
         where = f"port {self.port}"
         if error.errno == errno.EADDRINUSE:
             return AcmeError(
                 where,
-                "is taken, and the CA's http-01 challenge must be answered there",
-                f"stop what listens there (ss -ltnp 'sport = :{self.port}'), or forward port 80 to another one and name"
-                " it with --http-01-port",
+                f"is taken, and the CA's {self._kind} challenge must be answered there",
+                f"stop what listens there (ss -ltnp 'sport = :{self.port}'), or forward the CA's question to another"
+                f" port and name it with {self._option}",
             )
         if error.errno == errno.EACCES:
             return AcmeError(
-                where, "may not be opened by this user", "run regdeploy as root, or forward port 80 to --http-01-port"
+                where,
+                "may not be opened by this user",
+                f"run regdeploy as root, or forward the CA's question to another port: {self._option}",
             )
-        return AcmeError(where, f"cannot be opened: {error.strerror or error}", "name another one with --http-01-port")
+        return AcmeError(where, f"cannot be opened: {error.strerror or error}", f"name another one with {self._option}")
+
+
+class Http01:
+    """Answers http-01 on ``port`` of every address: the key authorization for its token, else 404."""
+
+    kind = "http-01"
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._answers: dict[bytes, bytes] = {}
+        self._listeners = Listeners(port, self._serve, kind=self.kind, option="--http-01-port")
+
+    def start(self, proofs: Sequence[Proof]) -> None:
+        """See :class:`Solver`. The port is bound when it returns."""
+        self._answers = {(_PREFIX + proof.token).encode(): proof.key_authorization.encode() for proof in proofs}
+        self._listeners.start()
+
+    def stop(self) -> None:
+        """See :class:`Solver`."""
+        self._listeners.stop()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.sendall(self._answer(_request(connection)))
+
+    def _answer(self, request: bytes) -> bytes:
+        method, _, rest = request.partition(b" ")
+        body = self._answers.get(rest.partition(b" ")[0]) if method == b"GET" else None
+        status = b"404 Not Found" if body is None else b"200 OK"
+        return _HEAD % (status, len(body or b"")) + (body or b"")
 
 
 def _request(connection: socket.socket) -> bytes:

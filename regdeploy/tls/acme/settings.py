@@ -33,8 +33,9 @@ class AcmeSettings:
     """One order: for whom, from whom, and how control is proved.
 
     ``names`` are A-labels, the first is the registry's; ``challenge`` is the kind as ACME spells it;
-    ``http_01_port`` is the port of this host on which the answer is given, on every address; ``dns`` is needed
-    for dns-01; ``timeout`` is in seconds, from the order to the certificate.
+    ``http_01_port`` and ``tls_alpn_01_port`` are ports of this host on which the answer is given, on every address;
+    ``webroot`` is the folder of another program that answers http-01 instead; ``dns`` is needed for dns-01; ``timeout``
+    is in seconds, from the order to the certificate.
     """
 
     directory: str
@@ -46,6 +47,8 @@ class AcmeSettings:
     eab_hmac_key: Secret | None = None
     challenge: str = "http-01"
     http_01_port: int = 80
+    webroot: Path | None = None
+    tls_alpn_01_port: int = 443
     dns: DnsSettings | None = None
     timeout: float = 180.0
 

@@ -158,9 +158,11 @@ def test_any_other_reason_is_told_in_the_systems_words(solver: Http01) -> None:
 
 
 def test_a_family_that_the_host_does_not_have_is_left_out(solver: Http01) -> None:
-    solver._listen(socket.AF_INET6, "2001:db8::1")  # no address of this host: bind says what it says without IPv6
+    solver._listeners._listen(
+        socket.AF_INET6, "2001:db8::1"
+    )  # no address of this host: bind says what it says without IPv6
     with pytest.raises(OSError, match="Cannot assign requested address"):
-        solver._listen(socket.AF_INET, "203.0.113.1")
+        solver._listeners._listen(socket.AF_INET, "203.0.113.1")
     assert is_free(solver.port)
 
 

@@ -176,8 +176,8 @@ def test_a_taken_port_is_named_and_whoever_holds_it_keeps_it(client: Client, fla
         assert caught.value.where == "port 80"
         assert caught.value.what == "is taken, and the CA's http-01 challenge must be answered there"
         assert caught.value.hint == (
-            "stop what listens there (ss -ltnp 'sport = :80'), or forward port 80 to another one and name it with"
-            " --http-01-port"
+            "stop what listens there (ss -ltnp 'sport = :80'), or forward the CA's question to another"
+            " port and name it with --http-01-port"
         )
         assert holder.fileno() > 0
         with socket.create_connection(("127.0.0.1", 80), timeout=1):
