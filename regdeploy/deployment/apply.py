@@ -225,7 +225,7 @@ class Application:
 
         bundle, how = obtain(
             self._spec,
-            self._observed.pair,
+            self._observed,
             self._world,
             acme=self._acme,
             directory=self._directory,

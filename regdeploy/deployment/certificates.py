@@ -44,7 +44,7 @@ def plan_certificate(spec: Spec, observed: Observed, now: datetime) -> Certifica
     if why or newest is None:
         issue = IssueCertificate(names=spec.domains, why=why)
         install = InstallCertificate(version=None, domain=spec.domain, why="pair and chain change together")
-        port = spec.http_01_port if spec.tls is Tls.ACME else 0
+        port = observed.challenges[0].port if observed.challenges else 0
         return CertificatePlan(issue=(issue,), install=(install,), needs_port=port)
     if facts.current == newest.number and linked(observed, spec):
         return CertificatePlan(fingerprint=newest.leaf.fingerprint_sha256)

@@ -66,6 +66,7 @@ def checks(spec: Spec, observed: Observed, host: HostFacts) -> tuple[Check, ...]
         *_folders(spec, observed, host),
         *_disk(spec, host),
         *_ports(spec, observed, host),
+        *_challenge(spec, observed, host),
         *_selinux(spec, observed.engine, host),
         *_users(spec, observed),
         *_names(spec, host),
@@ -161,9 +162,19 @@ def _ports(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
             yield _ok("ports", f"{port} is free")
 
 
+def _challenge(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
+    """Which kind is taken where nobody asked for one."""
+    if spec.challenge == "auto" and observed.challenges and host.directory is not None:
+        first, *rest = observed.challenges
+        then = f", then {rest[0].kind}" if rest else ""
+        yield _ok("challenge", f"{first.kind}{then}: {first.why}")
+
+
 def _port_hint(spec: Spec, port: int) -> str:
     if port == spec.port:
         return "stop it, or choose another port with --port"
+    if port == spec.tls_alpn_01_port:
+        return "stop it for the moment, or forward the CA's question to another port with --tls-alpn-01-port"
     return "stop it for the moment, or forward the CA's question to another port with --http-01-port"
 
 

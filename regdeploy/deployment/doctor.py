@@ -35,4 +35,7 @@ def _judged(spec: Spec, world: World, view: EngineView) -> tuple[Check, ...]:
             pair = (Check("pair", Verdict.STOP, str(error), error.hint),)
             spec = replace(spec, tls=Tls.OFF)  # the pair is judged: look at all the rest without it
     observed = observe(spec, world, view=view)
-    return (*pair, *checks(spec, observed, host_facts(spec, world, None, engine_answers=view is not NO_ENGINE)))
+    return (
+        *pair,
+        *checks(spec, observed, host_facts(spec, observed, world, None, engine_answers=view is not NO_ENGINE)),
+    )

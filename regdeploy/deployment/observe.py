@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from regdeploy.deployment.challenge import Challenge, challenges
 from regdeploy.deployment.domains import is_ip
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import HostFacts, Observed
@@ -89,7 +90,15 @@ def observe(spec: Spec, world: World, *, password: Secret | None = None, view: E
         pair=read_pair(spec, world) if spec.tls is Tls.FILES else None,
         served=world.endpoint.probe(reached, trust_of(spec)) if running else None,
         saved=None if saved is None else _saved(saved),
+        challenges=_challenges(spec, view.workload) if spec.tls is Tls.ACME else (),
     )
+
+
+def _challenges(spec: Spec, workload: ObservedWorkload) -> tuple[Challenge, ...]:
+    current = workload.current
+    ours = {publish.host_port for publish in current.publishes} if current is not None and current.running else set()
+    free = {port for port in (spec.http_01_port, spec.tls_alpn_01_port) if not can_bind("", port)}
+    return challenges(spec, free, ours)
 
 
 def _saved(text: str) -> Mapping[str, object]:
@@ -139,15 +148,17 @@ def trust_of(spec: Spec) -> Mapping[str, bytes]:
     return trust
 
 
-def host_facts(spec: Spec, world: World, plan: Plan | None, *, engine_answers: bool = True) -> HostFacts:
+def host_facts(
+    spec: Spec, observed: Observed, world: World, plan: Plan | None, *, engine_answers: bool = True
+) -> HostFacts:
     """Gather what the checks need: for ``plan`` only what its steps depend on, for None (``doctor``) everything."""
     issuing = spec.tls is Tls.ACME and (plan is None or any(isinstance(step, IssueCertificate) for step in plan.flat))
     starting = plan is None or any(
         isinstance(step, PrepareWorkload | ActivateWorkload | StartWorkload) for step in plan.flat
     )
     ports = {spec.port} if starting else set()
-    if issuing:
-        ports.add(spec.http_01_port)
+    if issuing and observed.challenges[0].port:
+        ports.add(observed.challenges[0].port)
     asked = spec.domains if plan is None or issuing else ()
     problems = {port: can_bind(_bind(spec, port), port) for port in ports}
     with ThreadPoolExecutor(max_workers=8) as pool:

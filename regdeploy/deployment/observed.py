@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from regdeploy.deployment.challenge import Challenge
 from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
 from regdeploy.host.disk import DiskFacts
 from regdeploy.host.folders import FolderFacts
@@ -25,7 +26,8 @@ class Observed:
 
     ``served`` is what the endpoint answered, None when no container runs; ``pair`` is the user's own certificate and
     key, already checked, with ``--tls files``; ``users`` are those of htpasswd; ``password_given`` says that a password
-    came with the command and is not yet ``spec.user``'s; ``saved`` is what regdeploy.toml holds, None without one.
+    came with the command and is not yet ``spec.user``'s; ``saved`` is what regdeploy.toml holds, None without one;
+    ``challenges`` are the kinds that an order would try, in order, none where no CA is asked.
     """
 
     engine: EngineFacts
@@ -42,6 +44,7 @@ class Observed:
     pair: Bundle | None
     served: EndpointFacts | None
     saved: Mapping[str, object] | None
+    challenges: tuple[Challenge, ...] = ()
 
     @property
     def served_fingerprint(self) -> str:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from typing import assert_never
 
+from regdeploy.deployment.challenge import Challenge
 from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
-from regdeploy.errors import UsageError
+from regdeploy.errors import AcmeError, UsageError
 from regdeploy.secret import Secret
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, DnsSettings
 from regdeploy.tls.certificate import Bundle
+
+#: What a CA says when it did not find the proof: another kind may be found.
+_NOT_FOUND = ("connection", "dns", "incorrectResponse", "tls", "unauthorized")
 
 
 def obtain(
     spec: Spec,
-    pair: Bundle | None,
+    observed: Observed,
     world: World,
     *,
     acme: AcmeSettings | None,
@@ -30,13 +37,10 @@ def obtain(
     match spec.tls:
         case Tls.ACME:
             assert acme is not None, "operations read the settings before the work begins"
-            issued = world.authority.issue(
-                acme, Layout(spec.root).acme, now=world.now, report=report, cancel=cancel, directory=directory
-            )
-            return issued.bundle, issued.challenge
+            return _order(spec, observed.challenges, world, acme, directory, report, cancel)
         case Tls.FILES:
-            assert pair is not None, "observe reads the pair, or refuses it"
-            return pair, "your own"
+            assert observed.pair is not None, "observe reads the pair, or refuses it"
+            return observed.pair, "your own"
         case Tls.INTERNAL:
             from regdeploy.tls.internal import InternalAuthority  # noqa: PLC0415 - cryptography, only where it is used
 
@@ -45,6 +49,35 @@ def obtain(
             raise AssertionError("a registry without TLS has no certificate")
         case _:
             assert_never(spec.tls)
+
+
+def _order(
+    spec: Spec,
+    kinds: Sequence[Challenge],
+    world: World,
+    acme: AcmeSettings,
+    directory: DirectoryFacts | None,
+    report: Callable[[str], None],
+    cancel: threading.Event,
+) -> tuple[Bundle, str]:
+    """Try the kinds of challenge in turn, the next where the CA did not find the proof."""
+    for kind, following in zip_longest(kinds, kinds[1:]):
+        try:
+            issued = world.authority.issue(
+                replace(acme, challenge=kind.kind),
+                Layout(spec.root).acme,
+                now=world.now,
+                report=report,
+                cancel=cancel,
+                directory=directory,
+            )
+        except AcmeError as error:
+            if following is None or error.problem not in _NOT_FOUND:
+                raise
+            report(f"{kind.kind} failed ({error}): trying {following.kind}")
+        else:
+            return issued.bundle, issued.challenge
+    raise AssertionError("there is at least one kind")
 
 
 def acme_settings(spec: Spec) -> AcmeSettings:
@@ -64,6 +97,21 @@ def acme_settings(spec: Spec) -> AcmeSettings:
         profile=spec.profile,
         eab_kid=spec.eab_kid,
         eab_hmac_key=key,
-        challenge=spec.challenge,
         http_01_port=spec.http_01_port,
+        webroot=spec.http_01_webroot,
+        tls_alpn_01_port=spec.tls_alpn_01_port,
+        dns=_dns_settings(spec),
+    )
+
+
+def _dns_settings(spec: Spec) -> DnsSettings | None:
+    provider = spec.dns_provider
+    if not provider:
+        return None
+    return DnsSettings(
+        provider=provider if provider in ("rfc2136", "hook") else f"lexicon:{provider}",
+        server=spec.dns_server,
+        tsig_key_file=spec.dns_key_file,
+        hook=spec.dns_hook,
+        timeout=float(spec.dns_timeout),
     )

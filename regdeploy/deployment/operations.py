@@ -71,7 +71,7 @@ def up(
     with Lock(resolve_request(request).spec.root, operation):
         planned = _planned(resolve_request(request), world, password)  # what was saved may have changed until now
         if planned.plan.steps:
-            host = host_facts(planned.spec, world, planned.plan)
+            host = host_facts(planned.spec, planned.observed, world, planned.plan)
             _refuse(reporter, checks(planned.spec, planned.observed, host))
             if planned.plan.interrupts or planned.plan.destroys:
                 reporter.confirm(planned.plan, _question(planned))

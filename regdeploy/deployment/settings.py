@@ -18,6 +18,7 @@ from regdeploy.deployment.values import (
     as_email,
     as_path,
     as_root,
+    as_server,
     as_text,
     as_truth,
     as_user,
@@ -67,6 +68,8 @@ def _number(lowest: int, highest: int) -> Mapping[str, object]:
     return {"type": "integer", "minimum": lowest, "maximum": highest}
 
 
+_CHALLENGES = ("auto", "http-01", "tls-alpn-01", "dns-01")
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("name", matching(_NAME, "a container name"), _STRING, "NAME", "The deployment's and the container's name"),
     Setting("root", as_root, _STRING, "PATH", "The folder on this host that holds everything", saved=False),
@@ -89,13 +92,44 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("key", as_path, _STRING, "FILE", "The private key of --cert, PEM, not encrypted"),
     Setting("acme-directory", as_directory, _STRING, "URL", "The CA: its directory URL, or letsencrypt"),
     Setting("acme-ca-bundle", as_path, _STRING, "FILE", "PEM file that proves the HTTPS of a private CA"),
-    Setting("challenge", one_of("http-01"), {"enum": ["http-01"]}, "TYPE", "How control over the name is proved"),
+    Setting(
+        "challenge",
+        one_of(*_CHALLENGES),
+        {"enum": [*_CHALLENGES]},
+        "TYPE",
+        "How control over the name is proved; auto takes what needs the least",
+    ),
     Setting(
         "http-01-port",
         whole_number(1, 65535),
         _number(1, 65535),
         "N",
         "The port the answer is given on; the CA asks on 80",
+    ),
+    Setting("http-01-webroot", as_path, _STRING, "PATH", "The folder that another program serves on port 80"),
+    Setting(
+        "tls-alpn-01-port",
+        whole_number(1, 65535),
+        _number(1, 65535),
+        "N",
+        "The port tls-alpn-01 is answered on; the CA asks on 443",
+    ),
+    Setting(
+        "dns-provider",
+        matching(r"rfc2136|hook|[a-z0-9][a-z0-9_-]*", "a DNS provider"),
+        _STRING,
+        "NAME",
+        "Who writes dns-01's records: rfc2136, hook, or a provider of dns-lexicon",
+    ),
+    Setting("dns-server", as_server, _STRING, "ADDRESS", "The name server that takes updates (rfc2136)"),
+    Setting("dns-key-file", as_path, _STRING, "FILE", "The TSIG key that signs updates, as BIND writes it"),
+    Setting("dns-hook", as_path, _STRING, "FILE", "The program that writes the records (docs/dns-hook.md)"),
+    Setting(
+        "dns-timeout",
+        whole_number(1, 3600),
+        _number(1, 3600),
+        "SECONDS",
+        "Seconds for a record to reach every name server",
     ),
     Setting("profile", as_text, _STRING, "NAME", "The CA's certificate profile"),
     Setting("eab-kid", as_text, _STRING, "ID", "Key identifier of an external account binding"),

@@ -41,6 +41,13 @@ class Spec:
     acme_ca_bundle: Path | None
     challenge: str
     http_01_port: int
+    http_01_webroot: Path | None
+    tls_alpn_01_port: int
+    dns_provider: str
+    dns_server: str
+    dns_key_file: Path | None
+    dns_hook: Path | None
+    dns_timeout: int
     profile: str
     eab_kid: str
     eab_hmac_key_file: Path | None
@@ -147,8 +154,15 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "key": None,
         "acme-directory": LETS_ENCRYPT,
         "acme-ca-bundle": None,
-        "challenge": "http-01",
+        "challenge": "auto",
         "http-01-port": 80,
+        "http-01-webroot": None,
+        "tls-alpn-01-port": 443,
+        "dns-provider": _dns_provider(given),
+        "dns-server": "",
+        "dns-key-file": None,
+        "dns-hook": None,
+        "dns-timeout": 120,
         "profile": "",
         "eab-kid": "",
         "eab-hmac-key-file": None,
@@ -161,6 +175,13 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "selinux-relabel": False,
         "timeout": 60,
     }
+
+
+def _dns_provider(given: Mapping[str, Any]) -> str:
+    """The provider that the other settings of dns-01 belong to, where none is named."""
+    if given.get("dns-hook"):
+        return "hook"
+    return "rfc2136" if given.get("dns-server") or given.get("dns-key-file") else ""
 
 
 def _validate(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
@@ -197,24 +218,44 @@ def _validate_off(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
 
 def _validate_acme(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
     public = values["acme-ca-bundle"] is None and "letsencrypt.org/" in values["acme-directory"]
+    _validate_challenge(values, where)
     for name in values["domain"]:
-        if is_ip(name):
+        if public and is_ip(name) and values["profile"] != "shortlived":
             raise UsageError(
                 where["domain"],
-                f"{name!r} is an IP address, which http-01 cannot get a certificate for here",
-                "use a domain name, or --tls internal",
+                f"{name!r} is an IP address, which Let's Encrypt takes with one profile only",
+                "add --profile shortlived",
             )
-        if name.startswith("*."):
-            raise UsageError(
-                where["domain"],
-                f"{name!r} is a wildcard, which http-01 cannot prove",
-                "name each host with a --domain of its own, or bring a certificate with --tls files",
-            )
-        reason = why_not_public(name)
+        reason = "" if is_ip(name) else why_not_public(name)
         if public and reason:
             raise UsageError(where["domain"], f"{name!r} {reason}: no public CA issues for it", "use --tls internal")
     if bool(values["eab-kid"]) != bool(values["eab-hmac-key-file"]):
         raise UsageError("--eab-kid", "and --eab-hmac-key-file go together", "the CA gives you both")
+
+
+def _validate_challenge(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
+    """Whether the names can be proved by what is named: wildcards by dns-01 alone, addresses by any but dns-01."""
+    challenge, provider = values["challenge"], values["dns-provider"]
+    if challenge == "dns-01" and not provider:
+        raise UsageError(
+            where["challenge"],
+            "'dns-01' needs somebody who writes DNS records",
+            "add --dns-provider rfc2136, hook or NAME",
+        )
+    if provider == "hook" and values["dns-hook"] is None:
+        raise UsageError(where["dns-provider"], "'hook' needs a program", "add --dns-hook FILE")
+    by_dns = challenge == "dns-01" or (challenge == "auto" and provider)
+    for name in values["domain"]:
+        if name.startswith("*.") and not by_dns:
+            raise UsageError(
+                where["domain"],
+                f"{name!r} is a wildcard, which only dns-01 proves",
+                "add --dns-provider NAME, name each host with a --domain of its own, or use --tls files",
+            )
+        if is_ip(name) and by_dns:
+            raise UsageError(
+                where["domain"], f"{name!r} is an IP address, which dns-01 cannot prove", "leave the DNS provider out"
+            )
 
 
 def to_saved(spec: Spec, sources: Mapping[str, str]) -> dict[str, object]:

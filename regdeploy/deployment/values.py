@@ -142,6 +142,20 @@ def as_address(value: object, where: str) -> str:
     return parse_domain(text, where) if text else ""  # in its short form, as the engine says it
 
 
+def as_server(value: object, where: str) -> str:
+    """``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT`` of a server, or nothing."""
+    text = as_text(value, where)
+    bracketed = re.fullmatch(r"\[([^]]+)\](?::(\d{1,5}))?", text)
+    plain = re.fullmatch(r"([^:]+)(?::(\d{1,5}))?", text)
+    found = bracketed or plain
+    address, port = (found[1], int(found[2] or 53)) if found else (text, 53)
+    if text and not (is_ip(address) and 0 < port < 65536):  # noqa: PLR2004 - ports
+        raise UsageError(
+            where, f"{text!r} is not the address of a server", "write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
+        )
+    return text
+
+
 def as_user(value: object, where: str) -> str:
     """The name of somebody who logs in."""
     from regdeploy.registry.users import check_name  # noqa: PLC0415 - only where a name was given

@@ -20,8 +20,14 @@ _ANYWHERE: Mapping[str, st.SearchStrategy[object]] = {
     "name": names,
     "email": st.just("") | labels.map(lambda label: f"{label}@example.com"),
     "acme-ca-bundle": paths,
-    "challenge": st.just("http-01"),
+    "challenge": st.sampled_from(("auto", "http-01", "tls-alpn-01")),
     "http-01-port": ports,
+    "http-01-webroot": paths,
+    "tls-alpn-01-port": ports,
+    "dns-provider": st.sampled_from(("rfc2136", "hetzner")),
+    "dns-server": st.sampled_from(("", "192.0.2.53", "192.0.2.53:5353", "[2001:db8::1]:53")),
+    "dns-key-file": paths,
+    "dns-timeout": st.integers(1, 3600),
     "profile": texts,
     "image": st.from_regex(r"[a-z0-9][a-z0-9./:@_-]{0,80}", fullmatch=True),
     "image-archive": paths,
@@ -38,10 +44,13 @@ _SOURCES: tuple[Mapping[str, st.SearchStrategy[object]], ...] = (
     {"domain": domains, "tls": st.just("internal")},
     {"domain": domains, "tls": st.just("acme"), "eab-kid": texts.map("k{}".format), "eab-hmac-key-file": paths},
     {"domain": domains, "tls": st.just("acme"), "acme-directory": labels.map("https://{}.example.net/dir".format)},
+    {"domain": domains, "challenge": st.just("dns-01"), "dns-provider": st.just("hook"), "dns-hook": paths},
     {"domain": domains, "cert": paths, "key": paths},
 )
 
 #: Values that make a valid spec together.
 valid: st.SearchStrategy[Values] = st.sampled_from(_SOURCES).flatmap(
-    lambda source: st.fixed_dictionaries(dict(source), optional=dict(_ANYWHERE))
+    lambda source: st.fixed_dictionaries(
+        dict(source), optional={name: values for name, values in _ANYWHERE.items() if name not in source}
+    )
 )

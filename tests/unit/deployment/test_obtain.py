@@ -1,14 +1,21 @@
-"""What an order is asked with, and what a bad binding's key file gets."""
+"""What an order is asked with, what a bad binding's key file gets, and which challenge comes after one that failed."""
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from regdeploy.deployment.obtain import acme_settings
-from regdeploy.errors import UsageError
-from tests.builders import acme
+from regdeploy.deployment.challenge import Challenge
+from regdeploy.deployment.obtain import acme_settings, obtain
+from regdeploy.errors import AcmeError, UsageError
+from regdeploy.tls.acme.settings import AcmeSettings, DnsSettings, Issued
+from tests.builders import acme, bare
+from tests.fakes.engine import FakeEngine
+from tests.fakes.world import FakeAuthority, FakeClock, fake_world
 
 
 def test_an_order_is_asked_with_what_the_spec_says(tmp_path: Path) -> None:
@@ -35,3 +42,60 @@ def test_a_key_file_that_cannot_be_read_is_refused(tmp_path: Path, content: byte
         acme_settings(acme(**{"eab-kid": "kid-1", "eab-hmac-key-file": str(key)}).spec)
 
     assert str(caught.value) == f"--eab-hmac-key-file: {key}: {words}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        ({"dns_provider": "hetzner"}, DnsSettings(provider="lexicon:hetzner")),
+        ({"dns_hook": "/h", "dns_timeout": 9}, DnsSettings(provider="hook", hook=Path("/h"), timeout=9.0)),
+        (
+            {"dns_server": "192.0.2.53", "dns_key_file": "/k"},
+            DnsSettings(provider="rfc2136", server="192.0.2.53", tsig_key_file=Path("/k")),
+        ),
+    ],
+)
+def test_dns_is_written_by_the_provider_that_was_named(flags: dict[str, object], asked: DnsSettings) -> None:
+    assert acme_settings(acme(**flags).spec).dns == asked
+
+
+def order(kinds: tuple[Challenge, ...], problem: str) -> tuple[FakeAuthority, list[str], list[str]]:
+    """Order where the first kind fails with that problem: the CA, the kinds tried, and the reports."""
+    clock = FakeClock()
+    authority, tried, reports = FakeAuthority(clock=clock), [], []
+
+    class Refusing(FakeAuthority):
+        def issue(self, settings: AcmeSettings, *args: Any, **kwargs: Any) -> Issued:
+            tried.append(settings.challenge)
+            if len(tried) == 1:
+                raise AcmeError("registry.example.com", "no", problem=problem)
+            return authority.issue(settings, *args, **kwargs)
+
+    asked = acme()
+    with suppress(AcmeError):
+        obtain(
+            asked.spec,
+            bare(asked, challenges=kinds),
+            fake_world(FakeEngine(), clock, Refusing(clock=clock)),
+            acme=acme_settings(asked.spec),
+            directory=None,
+            report=reports.append,
+            cancel=threading.Event(),
+        )
+    return authority, tried, reports
+
+
+HTTP = Challenge(kind="http-01", port=80, why="")
+ALPN = Challenge(kind="tls-alpn-01", port=443, why="")
+
+
+def test_where_the_ca_did_not_find_the_proof_the_next_kind_is_tried() -> None:
+    authority, tried, reports = order((HTTP, ALPN), "connection")
+    assert (authority.issued, tried) == (1, ["http-01", "tls-alpn-01"])
+    assert reports[0] == "http-01 failed (registry.example.com: no): trying tls-alpn-01"
+
+
+@pytest.mark.parametrize(("kinds", "problem"), [((HTTP,), "connection"), ((HTTP, ALPN), "rateLimited")])
+def test_any_other_no_is_final(kinds: tuple[Challenge, ...], problem: str) -> None:
+    authority, tried, reports = order(kinds, problem)
+    assert (authority.issued, tried, reports) == (0, ["http-01"], [])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from regdeploy.deployment.challenge import Challenge
 from regdeploy.engine.model import ObservedWorkload
 from regdeploy.tls.certificate import Certificate
 from regdeploy.tls.store import StoredVersion
@@ -167,15 +168,23 @@ def test_a_store_without_a_current_version_gets_one() -> None:
 
 
 def test_where_our_own_container_holds_the_challenges_port_it_is_stopped_and_the_plan_says_so() -> None:
-    asked = acme(port=80, acme_directory=CA)
-    found = deployed(asked, certificates=store(aged(61, directory=CA)))
-    assert planned(asked, found) == sheet("""
-         1. stop the container           it holds port 80, which the challenge needs [interrupts]
-         2. obtain a certificate         renewal is due since 2026-11-23, it ends 2026-12-23
-         3. make the certificate current pair and chain change together
-         4. restart the container        a registry reads its certificate only at start [interrupts]
-         5. verify what is served        only a handshake shows what is served
-    """)
+    for kind, asked in (("http-01", acme(port=80, acme_directory=CA)), ("tls-alpn-01", acme(acme_directory=CA))):
+        port = asked.spec.port
+        taken = (Challenge(kind=kind, port=port, why="nothing else can be had"),)
+        found = deployed(asked, certificates=store(aged(61, directory=CA)), challenges=taken)
+        assert planned(asked, found) == sheet(f"""
+             1. stop the container           it holds port {port}, which the challenge needs [interrupts]
+             2. obtain a certificate         renewal is due since 2026-11-23, it ends 2026-12-23
+             3. make the certificate current pair and chain change together
+             4. restart the container        a registry reads its certificate only at start [interrupts]
+             5. verify what is served        only a handshake shows what is served
+        """)
+
+
+def test_a_challenge_without_a_port_stops_nobody() -> None:
+    taken = (Challenge(kind="dns-01", port=0, why="hetzner can write DNS records"),)
+    found = deployed(WAS, certificates=store(aged(61)), challenges=taken)
+    assert planned(WAS, found) == obtained("renewal is due since 2026-11-23, it ends 2026-12-23")
 
 
 def test_a_container_that_does_not_run_holds_no_port() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regdeploy.deployment.challenge import Challenge
 from regdeploy.engine.model import Mount, ObservedWorkload, Publish
 from tests.builders import ENGINE, IMAGE, SECRET, acme, bare, container, files, folders, foreign, internal, resolved
 from tests.unit.deployment.sheet import planned, sheet
@@ -149,6 +150,7 @@ def test_a_stranger_that_holds_the_challenges_port_is_stopped_before_the_order()
         folders=folders(asked.spec, exist=True),
         config_text="version: 0.1\n",
         workload=ObservedWorkload(current=stranger),
+        challenges=(Challenge(kind="http-01", port=80, why="nothing else can be had"),),
     )
     assert planned(asked, found) == sheet("""
          1. set a password               nobody can log in yet

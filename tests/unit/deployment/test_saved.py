@@ -47,11 +47,32 @@ tls = "internal"
 # PEM file that proves the HTTPS of a private CA.
 #acme-ca-bundle = "/etc/ssl/private-ca.pem"
 
-# How control over the name is proved.
-#challenge = "http-01"
+# How control over the name is proved; auto takes what needs the least.
+#challenge = "auto"
 
 # The port the answer is given on; the CA asks on 80.
 #http-01-port = 80
+
+# The folder that another program serves on port 80.
+#http-01-webroot = "/var/www/html"
+
+# The port tls-alpn-01 is answered on; the CA asks on 443.
+#tls-alpn-01-port = 443
+
+# Who writes dns-01's records: rfc2136, hook, or a provider of dns-lexicon.
+#dns-provider = "rfc2136"
+
+# The name server that takes updates (rfc2136).
+#dns-server = "192.0.2.53"
+
+# The TSIG key that signs updates, as BIND writes it.
+#dns-key-file = "/etc/regdeploy/tsig.key"
+
+# The program that writes the records (docs/dns-hook.md).
+#dns-hook = "/etc/regdeploy/dns-hook"
+
+# Seconds for a record to reach every name server.
+#dns-timeout = 120
 
 # The CA's certificate profile.
 #profile = "tlsserver"

@@ -38,8 +38,15 @@ def test_with_nothing_given_it_is_the_local_registry() -> None:
         key=None,
         acme_directory=LETS_ENCRYPT,
         acme_ca_bundle=None,
-        challenge="http-01",
+        challenge="auto",
         http_01_port=80,
+        http_01_webroot=None,
+        tls_alpn_01_port=443,
+        dns_provider="",
+        dns_server="",
+        dns_key_file=None,
+        dns_hook=None,
+        dns_timeout=120,
         profile="",
         eab_kid="",
         eab_hmac_key_file=None,
@@ -169,7 +176,7 @@ PORT = "is not a whole number from 1 to 65535"
         ),
         ({"tls": "acm"}, "--tls: 'acm' is not known\nhint: did you mean 'acme'?"),
         ({"tls": "caddy"}, "--tls: 'caddy' is not known\nhint: one of: acme, files, internal, off"),
-        ({"challenge": "dns-01"}, "--challenge: 'dns-01' is not known\nhint: one of: http-01"),
+        ({"challenge": "smoke"}, "--challenge: 'smoke' is not known\nhint: one of: auto, http-01, tls-alpn-01, dns-01"),
         (
             {"acme_directory": "http://ca.lan/dir"},
             (
@@ -196,6 +203,13 @@ PORT = "is not a whole number from 1 to 65535"
             "--cert: '~nobody-of-that-name/c.pem' begins with a user who is not known here\nhint: write the whole path",
         ),
         ({"cert": Path("/etc/\udcff.pem")}, "--cert: '/etc/\\udcff.pem' is not UTF-8\nhint: write it in UTF-8"),
+        (
+            {"dns_server": "ns1.example.com"},
+            (
+                "--dns-server: 'ns1.example.com' is not the address of a server\n"
+                "hint: write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
+            ),
+        ),
         ({"profile": "\udcff"}, "--profile: '\\udcff' is not UTF-8\nhint: write it in UTF-8"),
     ],
 )
@@ -209,16 +223,31 @@ def test_a_bad_value_is_refused_with_the_value_and_what_to_do(given: Mapping[str
         (
             {"domain": ["203.0.113.7"]},
             (
-                "--domain: '203.0.113.7' is an IP address, which http-01 cannot get a certificate for here\n"
-                "hint: use a domain name, or --tls internal"
+                "--domain: '203.0.113.7' is an IP address, which Let's Encrypt takes with one profile only\n"
+                "hint: add --profile shortlived"
             ),
         ),
         (
             {"domain": ["registry.example.com", "*.example.com"]},
             (
-                "--domain: '*.example.com' is a wildcard, which http-01 cannot prove\n"
-                "hint: name each host with a --domain of its own, or bring a certificate with --tls files"
+                "--domain: '*.example.com' is a wildcard, which only dns-01 proves\n"
+                "hint: add --dns-provider NAME, name each host with a --domain of its own, or use --tls files"
             ),
+        ),
+        (
+            {"domain": ["203.0.113.7"], "profile": "shortlived", "dns_provider": "hetzner"},
+            ("--domain: '203.0.113.7' is an IP address, which dns-01 cannot prove\nhint: leave the DNS provider out"),
+        ),
+        (
+            {**NAME, "challenge": "dns-01"},
+            (
+                "--challenge: 'dns-01' needs somebody who writes DNS records\n"
+                "hint: add --dns-provider rfc2136, hook or NAME"
+            ),
+        ),
+        (
+            {**NAME, "dns_provider": "hook"},
+            "--dns-provider: 'hook' needs a program\nhint: add --dns-hook FILE",
         ),
         (
             {"domain": ["*.example.com"], "tls": "internal"},
