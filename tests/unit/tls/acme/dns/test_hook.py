@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -50,6 +52,21 @@ def test_it_is_told_all_by_arguments_and_environment(program: Callable[[str], Pa
     assert out.read_text() == "".join(
         f"{action} a.example.com x.acme.example.net. -v_1\n/\n{environment}" for action in ("present", "cleanup")
     )
+
+
+def test_what_regdeploy_itself_is_given_on_standard_input_is_not_the_programs(
+    program: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = program(f"cat > {tmp_path}/out")
+    code = (
+        "from pathlib import Path\n"
+        "from regdeploy.tls.acme.dns.hook import Hook\n"
+        "from tests.unit.tls.acme.dns.conftest import patience, record\n"
+        f"Hook(Path({str(path)!r})).add(record(), patience())"
+    )
+    folder = Path(__file__).parents[5]
+    subprocess.run([sys.executable, "-c", code], input=b"a password", cwd=folder, timeout=20, check=True)
+    assert (tmp_path / "out").read_bytes() == b""
 
 
 def test_its_last_lines_and_status_are_shown_when_it_fails(program: Callable[[str], Path]) -> None:

@@ -101,16 +101,20 @@ def test_a_file_that_others_can_write_is_refused(file: Path, mode: int) -> None:
 
 
 def test_a_file_in_a_folder_that_others_can_write_is_refused_also_behind_a_link(file: Path) -> None:
-    link = file.parent / "safe" / "link"
-    link.parent.mkdir(mode=0o755)
-    link.symlink_to(file)
-    file.parent.chmod(0o777)
-    for path in (file, link):
+    safe, loose = file.parent / "safe", file.parent / "loose"
+    for folder in (safe, loose):
+        folder.mkdir(mode=0o755)
+        (folder / "key").touch(mode=0o600)
+    (safe / "link").symlink_to(loose / "key")
+    (loose / "link").symlink_to(safe / "key")
+    loose.chmod(0o777)
+    for path in (loose / "key", safe / "link", loose / "link"):
         assert said(lambda path=path: trusted(path)) == (  # type: ignore[misc]  # mypy takes no defaults
-            f"{path}: lies in {file.parent}, where others could replace it\nhint: chmod go-w {file.parent}"
+            f"{path}: lies in {loose}, where others could replace it\nhint: chmod go-w {loose}"
         )
-    file.parent.chmod(0o1777)
-    trusted(file)
+    trusted(safe / "key")
+    loose.chmod(0o1777)
+    trusted(loose / "key")
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:

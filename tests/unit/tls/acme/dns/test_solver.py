@@ -41,12 +41,14 @@ class Provider:
 
     def __init__(self) -> None:
         self.values: list[str] = []
+        self.adds = 0
         self.failing: set[str] = set()
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
 
     def add(self, record: Record, patience: Patience) -> None:
+        self.adds += 1
         self.entered.set()
         self.gate.wait(5)
         self.values.append(record.value)
@@ -91,6 +93,15 @@ def test_an_add_that_fails_may_have_come_and_is_taken_away(make: Callable[..., D
     assert provider.values == []
 
 
+def test_what_was_refused_when_it_was_to_be_added_is_not_noted_as_left(
+    make: Callable[..., Dns01], provider: Provider
+) -> None:
+    provider.failing = {"add", "remove"}
+    solver = make()
+    assert said(lambda: solver.start(_PROOFS)) == "fake: does not add"
+    assert solver.notes == []
+
+
 def test_records_that_cannot_be_taken_away_are_noted_once_each(make: Callable[..., Dns01], provider: Provider) -> None:
     provider.failing = {"remove"}
     solver = make()
@@ -120,7 +131,7 @@ def test_an_add_under_way_is_waited_for_by_who_stops_not_by_who_started(
     provider.gate.set()
     stopped.join(5)
     assert not stopped.is_alive()
-    assert provider.values == []
+    assert (provider.adds, provider.values) == (1, [])  # the second one does not even begin
 
 
 def test_stopped_before_it_starts_it_changes_nothing_and_may_be_stopped_again(
