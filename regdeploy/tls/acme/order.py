@@ -12,6 +12,7 @@ from acme import messages
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from josepy.json_util import field as jose_field
 
 from regdeploy.errors import AcmeError, CertificateError
 from regdeploy.tls.acme.account import Account, open_account
@@ -27,6 +28,8 @@ from regdeploy.tls.acme.solvers import solver_for
 from regdeploy.tls.certificate import Bundle
 
 _DIRECTORY_TIMEOUT = 10.0
+#: What a CA says of a certificate that it is told to replace, and will not: replaced before a crash, or not its own.
+_REPLACES_REFUSED = ("alreadyReplaced", "malformed", "unauthorized")
 
 
 def issue(
@@ -65,7 +68,7 @@ def _obtain(
     ca: Network, account: Account, settings: AcmeSettings, solver: Solver, report: Callable[[str], None]
 ) -> Issued:
     key = ec.generate_private_key(ec.SECP256R1())
-    url, order = _place(ca, account, settings)
+    url, order = _place(ca, account, settings, report)
     if order.status == messages.STATUS_PENDING:
         prove(ca, order.authorizations or (), solver, report)
     elif order.status == messages.STATUS_READY:
@@ -78,21 +81,41 @@ def _obtain(
     return Issued(bundle=bundle, account=ca.account, challenge=solver.kind)
 
 
-def _place(ca: Network, account: Account, settings: AcmeSettings) -> tuple[str, messages.Order]:
+def _place(
+    ca: Network, account: Account, settings: AcmeSettings, report: Callable[[str], None]
+) -> tuple[str, messages.Order]:
     """Make the order, with another account where the CA has lost this one; its URL and what it says."""
-    names = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in settings.names]
-    message = messages.NewOrder(identifiers=names, profile=settings.profile)
     try:
-        response = ca.post(ca.endpoint("newOrder"), message)
+        response = _ask(ca, settings, report)
     except Refusal as no:
         if not account.is_lost(no):
             raise
         account.replace()
-        response = ca.post(ca.endpoint("newOrder"), message)
+        response = _ask(ca, settings, report)
     url = response.headers.get("Location", "")
     if not url:
         raise AcmeError(ca.host, "took the order and did not say where it is", "run the same command again")
     return url, ca.read(messages.Order, response)
+
+
+class _NewOrder(messages.NewOrder):
+    """With what RFC 9773 section 5 adds, and ``acme`` lacks."""
+
+    replaces: str = jose_field("replaces", omitempty=True)
+
+
+def _ask(ca: Network, settings: AcmeSettings, report: Callable[[str], None]) -> requests.Response:
+    """Ask for the order; where the CA does not accept that it replaces a certificate, for one that replaces none."""
+    names = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in settings.names]
+    replaces = settings.replaces if "renewalInfo" in ca.directory.endpoints else ""
+    url = ca.endpoint("newOrder")
+    try:
+        return ca.post(url, _NewOrder(identifiers=names, profile=settings.profile, replaces=replaces))
+    except Refusal as no:
+        if not replaces or no.problem not in _REPLACES_REFUSED:
+            raise
+        report(f"{ca.host} does not take this for a renewal ({no.problem}): ordered as a new certificate")
+        return ca.post(url, _NewOrder(identifiers=names, profile=settings.profile))
 
 
 def _csr(key: ec.EllipticCurvePrivateKey, names: tuple[str, ...]) -> x509.CertificateSigningRequest:

@@ -34,8 +34,9 @@ class AcmeSettings:
 
     ``names`` are A-labels, the first is the registry's; ``challenge`` is the kind as ACME spells it;
     ``http_01_port`` and ``tls_alpn_01_port`` are ports of this host on which the answer is given, on every address;
-    ``webroot`` is the folder of another program that answers http-01 instead; ``dns`` is needed for dns-01; ``timeout``
-    is in seconds, from the order to the certificate.
+    ``webroot`` is the folder of another program that answers http-01 instead; ``dns`` is needed for dns-01;
+    ``replaces`` is the identifier (RFC 9773 section 4.1) of the certificate that is renewed; ``timeout`` is in
+    seconds, from the order to the certificate.
     """
 
     directory: str
@@ -50,6 +51,7 @@ class AcmeSettings:
     webroot: Path | None = None
     tls_alpn_01_port: int = 443
     dns: DnsSettings | None = None
+    replaces: str = ""
     timeout: float = 180.0
 
 
