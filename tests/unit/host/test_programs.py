@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regdeploy.host.programs import Ended, check_program, run_program
+from regdeploy.host.programs import Ended, _Said, check_program, run_program
 from tests.unit.said import said
 
 Script = Callable[..., Path]
@@ -105,6 +105,20 @@ def test_much_that_is_said_neither_blocks_nor_fills_the_memory(script: Script) -
     ended = run_program(script("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end"), {})
     assert ended.status == 0
     assert [len(line) for line in ended.lines] == [300, 3]
+
+
+def test_of_a_pipe_only_the_end_is_kept_and_a_closed_one_is_not_asked_again() -> None:
+    reading, writing = os.pipe()
+    said = _Said(reading)
+    for number in range(5):
+        os.write(writing, f"{number}\n".encode() * 20_000)
+        said.drain()
+    assert len(said._kept) == 65536
+    assert said.lines() == ("4",) * 10
+    os.close(writing)
+    said.listen(0)
+    assert not said._open  # a closed pipe is always ready: looking at it would take all of a processor
+    os.close(reading)
 
 
 def test_a_program_that_takes_too_long_is_ended_with_its_children(script: Script, tmp_path: Path) -> None:
