@@ -218,7 +218,8 @@ def deployed(asked: Resolved, **changes: Any) -> Observed:
     spec = asked.spec
     named = spec.tls is not Tls.OFF
     directory = spec.acme_directory if spec.tls is Tls.ACME else ""
-    version = stored(source=spec.tls.value, names=spec.domains, directory=directory)
+    profile = spec.profile if spec.tls is Tls.ACME else ""
+    version = stored(source=spec.tls.value, names=spec.domains, directory=directory, profile=profile)
     facts = Observed(
         engine=ENGINE,
         image=IMAGE,
@@ -242,6 +243,7 @@ def host(**changes: Any) -> HostFacts:
     """A host with nothing in the way: root, an empty disk, no SELinux."""
     facts = HostFacts(
         uid=0,
+        now=NOW,
         root_writable=True,
         disk=DiskFacts(total_bytes=50 * 10**9, free_bytes=41 * 10**9, free_inodes=10**6),
         selinux_enforcing=False,

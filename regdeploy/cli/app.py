@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import regdeploy
-from regdeploy.cli import doctor, down, init, logs, status, trust, up
+from regdeploy.cli import doctor, down, init, logs, renew, status, trust, up
 from regdeploy.cli.errors import INTERRUPTED, tell
 
 #: The commands in the order of the help, and the file of each.
@@ -19,6 +19,7 @@ COMMANDS = {
     "up": up,
     "plan": up,
     "status": status,
+    "renew": renew,
     "down": down,
     "doctor": doctor,
     "init": init,

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _CHANGES = 5
 
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password of --user from stdin")]
+Ignore = Annotated[
+    list[str] | None, typer.Option("--ignore", metavar="CHECK", help="Go on although this check says stop; repeatable")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on where a step interrupts service or destroys something")]
 
 
@@ -34,6 +37,7 @@ def up(
     context: Context,
     password_stdin: PasswordStdin = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and do nothing")] = False,
+    ignore: Ignore = None,
     yes: Yes = False,
 ) -> int | None:
     """Make the deployment true: plan, show, apply, verify. Run again it changes nothing and says so."""
@@ -43,11 +47,13 @@ def up(
         return plan(context, password_stdin=password_stdin)
     request, world = context.request(), context.world()
     with authority_ready(request, world):  # before the rest is imported
-        _up(context, request, world, _password(context, password_stdin), yes=yes)
+        _up(context, request, world, _password(context, password_stdin), ignore=ignore or [], yes=yes)
     return None
 
 
-def _up(context: Context, request: Request, world: World, password: Secret | None, *, yes: bool) -> None:
+def _up(
+    context: Context, request: Request, world: World, password: Secret | None, *, ignore: list[str], yes: bool
+) -> None:
     from regdeploy.cli.screen import Screen, document  # noqa: PLC0415 - as above
     from regdeploy.deployment import operations  # noqa: PLC0415 - as above
     from regdeploy.deployment.request import resolve_request  # noqa: PLC0415 - as above
@@ -60,7 +66,7 @@ def _up(context: Context, request: Request, world: World, password: Secret | Non
         no_color=context.no_color,
         yes=yes,
     ) as screen:
-        done = operations.up(request, world, screen, password=password)
+        done = operations.up(request, world, screen, password=password, ignore=ignore)
         _closing(screen, done)
     if context.as_json:
         document(

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import assert_never
 
 from regdeploy.deployment.checks import human_bytes
@@ -48,13 +48,14 @@ from regdeploy.deployment.steps import (
 from regdeploy.deployment.workload import STOP_TIMEOUT, desired_workload, short
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ImageFacts, PullProgress, candidate_name
-from regdeploy.errors import RegdeployError, VerifyFailed
+from regdeploy.errors import AcmeError, RegdeployError, VerifyFailed
 from regdeploy.files import make_folder, write_whole
 from regdeploy.registry import users
 from regdeploy.registry.environment import certificate_name
 from regdeploy.registry.images import generation_of
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts
+from regdeploy.tls.attempts import Attempt, write_attempts
 from regdeploy.tls.renewal import renew_after
 from regdeploy.tls.store import CertificateStore, StoreFacts
 
@@ -223,27 +224,48 @@ class Application:
         def report(words: str) -> None:
             self._reporter.event(Event(step=step, phase="under way", words=words))
 
-        bundle, how = obtain(
-            self._spec,
-            self._observed,
-            self._world,
-            acme=self._acme,
-            directory=self._directory,
-            report=report,
-            cancel=self._cancel,
-        )
-        directory = self._spec.acme_directory if self._spec.tls is Tls.ACME else ""
+        try:
+            bundle, how = obtain(
+                self._spec,
+                self._observed,
+                self._world,
+                acme=self._acme,
+                directory=self._directory,
+                report=report,
+                cancel=self._cancel,
+            )
+        except AcmeError as error:
+            self._note(error)
+            raise
+        self._note(None)
+        asked = self._spec.tls is Tls.ACME
         self._issued = self._store.add(
             bundle,
             source=self._spec.tls.value,
-            directory=directory,
+            directory=self._spec.acme_directory if asked else "",
             issued_at=self._world.now(),
             names=step.names,
+            profile=self._spec.profile if asked else "",
         )
         until = f"until {bundle.leaf.not_after:%Y-%m-%d}"
         if self._spec.tls is Tls.FILES:
             return f"{bundle.leaf.issuer_name}, {how}, {until}"
         return f"{bundle.leaf.issuer_name}, {how}, {until}, due for renewal {renew_after(bundle.leaf):%Y-%m-%d}"
+
+    def _note(self, error: AcmeError | None) -> None:
+        """Write down how an order ended. Not to be able to is no reason to lose a certificate."""
+        if self._observed.attempts is None or (error is not None and error.problem == "cancelled"):
+            return
+        attempt = Attempt(at=self._world.now())
+        if error is not None:
+            attempt = Attempt(
+                at=attempt.at,
+                problem=error.problem or "failed",
+                words=str(error),
+                retry_after=error.retry_after or 0.0,
+            )
+        with suppress(RegdeployError):
+            write_attempts(self._layout.attempts, self._observed.attempts.with_attempt(attempt))
 
     def _install(self, step: InstallCertificate) -> str:
         number = step.version or self._issued

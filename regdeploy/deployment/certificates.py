@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from regdeploy.deployment.authorities import LETS_ENCRYPT
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import InstallCertificate, IssueCertificate, Step
 from regdeploy.registry.environment import certificate_name
-from regdeploy.tls.renewal import is_due, renew_after
+from regdeploy.tls.renewal import Wait, due_at, is_emergency, wait_before_order
 from regdeploy.tls.store import StoredVersion
 
 
@@ -33,14 +34,27 @@ class CertificatePlan:
         return bool(self.install)
 
 
-def plan_certificate(spec: Spec, observed: Observed, now: datetime) -> CertificatePlan:
-    """Decide from the stored versions, newest first; a version issued and never installed counts as issued."""
+@dataclass(frozen=True, kw_only=True)
+class Renewal:
+    """How a renewal is gone about: ``patient`` is one that nobody watches, ``forced`` why one is made in any case."""
+
+    patient: bool = False
+    forced: str = ""
+
+
+BY_HAND = Renewal()
+
+
+def plan_certificate(spec: Spec, observed: Observed, now: datetime, renewal: Renewal = BY_HAND) -> CertificatePlan:
+    """Decide from the stored versions, newest first; a version issued and never installed counts as issued.
+
+    A renewal that the CA is not to be asked for yet is not in the plan: the certificate that is there goes on serving.
+    """
     if spec.tls is Tls.OFF:
         return CertificatePlan()
     facts = observed.certificates
-    fitting = [version for version in facts.versions if not why_unfit(version, spec, observed, now)]
-    newest = max(fitting, key=lambda version: version.number, default=None)
-    why = _why_issue(spec, observed, newest, now)
+    newest = newest_fitting(spec, observed, now)
+    why = _why_issue(spec, observed, newest, now, renewal)
     if why or newest is None:
         issue = IssueCertificate(names=spec.domains, why=why)
         install = InstallCertificate(version=None, domain=spec.domain, why="pair and chain change together")
@@ -51,6 +65,12 @@ def plan_certificate(spec: Spec, observed: Observed, now: datetime) -> Certifica
     reason = "it was issued and is not in place" if facts.current != newest.number else "its links are missing"
     install = InstallCertificate(version=newest.number, domain=spec.domain, why=reason)
     return CertificatePlan(install=(install,), fingerprint=newest.leaf.fingerprint_sha256)
+
+
+def newest_fitting(spec: Spec, observed: Observed, now: datetime) -> StoredVersion | None:
+    """The newest version that can serve ``spec``, None where there is none."""
+    fitting = [version for version in observed.certificates.versions if not why_unfit(version, spec, observed, now)]
+    return max(fitting, key=lambda version: version.number, default=None)
 
 
 def linked(observed: Observed, spec: Spec) -> bool:
@@ -76,16 +96,31 @@ def why_unfit(version: StoredVersion, spec: Spec, observed: Observed, now: datet
         return f"it is for {', '.join(version.names)}"
     if spec.tls is Tls.ACME and version.directory != spec.acme_directory:
         return f"it came from {version.directory}"
+    if spec.tls is Tls.ACME and version.profile != spec.profile:
+        return f"it was issued under the profile {version.profile}" if version.profile else "it has no profile"
     return ""
 
 
-def _why_issue(spec: Spec, observed: Observed, newest: StoredVersion | None, now: datetime) -> str:
+def waiting(spec: Spec, observed: Observed, now: datetime, *, patient: bool) -> Wait | None:
+    """Why the CA is not to be asked now; None where it may be, and where no CA is."""
+    if observed.attempts is None:
+        return None
+    return wait_before_order(observed.attempts, now, patient=patient, limited=spec.acme_directory == LETS_ENCRYPT)
+
+
+def _why_issue(spec: Spec, observed: Observed, newest: StoredVersion | None, now: datetime, renewal: Renewal) -> str:
     if newest is None:
         facts = observed.certificates
         latest = max(facts.versions, key=lambda version: version.number, default=None)
         if latest is None:
             return f"there is none for {', '.join(spec.domains)}"
         return why_unfit(latest, spec, observed, now)
-    if spec.tls is not Tls.FILES and is_due(newest.leaf, now):
-        return f"renewal is due since {renew_after(newest.leaf):%Y-%m-%d}, it ends {newest.leaf.not_after:%Y-%m-%d}"
+    if spec.tls is Tls.FILES:
+        return ""
+    due = due_at(newest.leaf, observed.attempts)
+    if renewal.forced:
+        return renewal.forced
+    patient = renewal.patient and not is_emergency(newest.leaf, now)
+    if now >= due and not waiting(spec, observed, now, patient=patient):
+        return f"renewal is due since {due:%Y-%m-%d}, it ends {newest.leaf.not_after:%Y-%m-%d}"
     return ""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
+from regdeploy.deployment.certificates import waiting
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.settings import Tls
@@ -67,6 +68,7 @@ def checks(spec: Spec, observed: Observed, host: HostFacts) -> tuple[Check, ...]
         *_disk(spec, host),
         *_ports(spec, observed, host),
         *_challenge(spec, observed, host),
+        *_rate_limit(spec, observed, host),
         *_selinux(spec, observed.engine, host),
         *_users(spec, observed),
         *_names(spec, host),
@@ -168,6 +170,19 @@ def _challenge(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Chec
         first, *rest = observed.challenges
         then = f", then {rest[0].kind}" if rest else ""
         yield _ok("challenge", f"{first.kind}{then}: {first.why}")
+
+
+def _rate_limit(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
+    """What the CA has said before: it is not asked what it would refuse, which would only make it worse."""
+    if host.directory is None and not host.directory_problem:
+        return
+    wait = waiting(spec, observed, host.now, patient=False)
+    if wait is not None:
+        yield _stop(
+            wait.limit,
+            f"{wait.why}: not before {wait.until:%Y-%m-%d %H:%M} UTC",
+            f"--ignore {wait.limit} asks all the same",
+        )
 
 
 def _port_hint(spec: Spec, port: int) -> str:

@@ -65,6 +65,11 @@ class Layout:
         return self.root / "acme"
 
     @property
+    def attempts(self) -> Path:
+        """What was tried to get a certificate, and what the CA said of renewing it."""
+        return self.acme / "attempts.json"
+
+    @property
     def authority(self) -> Path:
         """The private CA of ``--tls internal``; never mounted, made only where it is used."""
         return self.root / "ca"

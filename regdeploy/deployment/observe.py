@@ -30,6 +30,7 @@ from regdeploy.host.security import selinux_enforcing
 from regdeploy.registry import users
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import DirectoryFacts
+from regdeploy.tls.attempts import Attempts, read_attempts
 from regdeploy.tls.certificate import Bundle
 from regdeploy.tls.store import CertificateStore
 
@@ -91,7 +92,13 @@ def observe(spec: Spec, world: World, *, password: Secret | None = None, view: E
         served=world.endpoint.probe(reached, trust_of(spec)) if running else None,
         saved=None if saved is None else _saved(saved),
         challenges=_challenges(spec, view.workload) if spec.tls is Tls.ACME else (),
+        attempts=attempts_of(spec) if spec.tls is Tls.ACME else None,
     )
+
+
+def attempts_of(spec: Spec) -> Attempts:
+    """What was tried for the spec's names at its CA."""
+    return read_attempts(Layout(spec.root).attempts, spec.domains, spec.acme_directory)
 
 
 def _challenges(spec: Spec, workload: ObservedWorkload) -> tuple[Challenge, ...]:
@@ -173,6 +180,7 @@ def host_facts(
         offset = offset_seconds(directory.date, world.now()) if directory and directory.date else None
         return HostFacts(
             uid=world.uid,
+            now=world.now(),
             root_writable=_writable(spec.root),
             disk=disk_facts(spec.root),
             selinux_enforcing=selinux_enforcing(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from regdeploy.deployment.challenge import Challenge
@@ -16,6 +17,7 @@ from regdeploy.host.ports import PortHolder
 from regdeploy.registry.api import EndpointFacts
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import DirectoryFacts
+from regdeploy.tls.attempts import Attempts
 from regdeploy.tls.certificate import Bundle
 from regdeploy.tls.store import StoreFacts
 
@@ -27,7 +29,8 @@ class Observed:
     ``served`` is what the endpoint answered, None when no container runs; ``pair`` is the user's own certificate and
     key, already checked, with ``--tls files``; ``users`` are those of htpasswd; ``password_given`` says that a password
     came with the command and is not yet ``spec.user``'s; ``saved`` is what regdeploy.toml holds, None without one;
-    ``challenges`` are the kinds that an order would try, in order, none where no CA is asked.
+    ``challenges`` are the kinds that an order would try, in order, none where no CA is asked; ``attempts`` is what was
+    tried for these names at that CA, None where no CA is asked.
     """
 
     engine: EngineFacts
@@ -45,6 +48,7 @@ class Observed:
     served: EndpointFacts | None
     saved: Mapping[str, object] | None
     challenges: tuple[Challenge, ...] = ()
+    attempts: Attempts | None = None
 
     @property
     def served_fingerprint(self) -> str:
@@ -64,6 +68,7 @@ class HostFacts:
     """
 
     uid: int
+    now: datetime
     root_writable: bool
     disk: DiskFacts
     selinux_enforcing: bool

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import assert_never
 
 from regdeploy.deployment.challenge import Challenge
@@ -37,7 +38,15 @@ def obtain(
     match spec.tls:
         case Tls.ACME:
             assert acme is not None, "operations read the settings before the work begins"
-            return _order(spec, observed.challenges, world, acme, directory, report, cancel)
+            return order(
+                acme,
+                observed.challenges,
+                Layout(spec.root).acme,
+                world,
+                directory=directory,
+                report=report,
+                cancel=cancel,
+            )
         case Tls.FILES:
             assert observed.pair is not None, "observe reads the pair, or refuses it"
             return observed.pair, "your own"
@@ -51,21 +60,22 @@ def obtain(
             assert_never(spec.tls)
 
 
-def _order(
-    spec: Spec,
-    kinds: Sequence[Challenge],
-    world: World,
+def order(
     acme: AcmeSettings,
+    kinds: Sequence[Challenge],
+    state: Path,
+    world: World,
+    *,
     directory: DirectoryFacts | None,
     report: Callable[[str], None],
     cancel: threading.Event,
 ) -> tuple[Bundle, str]:
-    """Try the kinds of challenge in turn, the next where the CA did not find the proof."""
+    """Order with the kinds of challenge in turn, the next where the CA did not find the proof. Raises AcmeError."""
     for kind, following in zip_longest(kinds, kinds[1:]):
         try:
             issued = world.authority.issue(
                 replace(acme, challenge=kind.kind),
-                Layout(spec.root).acme,
+                state,
                 now=world.now,
                 report=report,
                 cancel=cancel,

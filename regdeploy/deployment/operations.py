@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import regdeploy
@@ -34,6 +34,7 @@ from regdeploy.host.lock import LOCK_FILE, Lock
 from regdeploy.registry import users
 from regdeploy.registry.config import render_config
 from regdeploy.secret import Secret
+from regdeploy.tls.acme.settings import AcmeSettings
 from regdeploy.tls.renewal import renew_after
 from regdeploy.tls.store import CertificateStore
 
@@ -60,10 +61,17 @@ def plan_up(request: Request, world: World, *, password: Secret | None = None) -
 
 
 def up(
-    request: Request, world: World, reporter: Reporter, *, password: Secret | None = None, operation: str = "up"
+    request: Request,
+    world: World,
+    reporter: Reporter,
+    *,
+    password: Secret | None = None,
+    operation: str = "up",
+    ignore: Collection[str] = (),
 ) -> Planned:
     """Make the deployment true, and return the plan that was carried out, which is empty when nothing was to do.
 
+    ``ignore`` are the names of checks that stop nothing.
     Raises CheckFailed and NeedsConfirmation before anything is touched; otherwise what the failing step raised, with
     all undone. Killed at any moment, the same call goes on from what is there.
     """
@@ -72,10 +80,10 @@ def up(
         planned = _planned(resolve_request(request), world, password)  # what was saved may have changed until now
         if planned.plan.steps:
             host = host_facts(planned.spec, planned.observed, world, planned.plan)
-            _refuse(reporter, checks(planned.spec, planned.observed, host))
+            refuse(reporter, checks(planned.spec, planned.observed, host), ignore)
             if planned.plan.interrupts or planned.plan.destroys:
                 reporter.confirm(planned.plan, _question(planned))
-            _carry_out(planned, world, reporter, host, password, operation)
+            carry_out(planned, world, reporter, host, operation=operation, password=password)
     return planned
 
 
@@ -92,10 +100,12 @@ def _refuse_unsafe(root: Path, uid: int) -> None:
         raise CheckFailed(str(root), reason, "mend that, or choose another folder with --root")
 
 
-def _refuse(reporter: Reporter, found: Sequence[Check]) -> None:
+def refuse(reporter: Reporter, found: Sequence[Check], ignore: Collection[str]) -> None:
+    """Show the checks. Raises CheckFailed for the first that says stop and is not in ``ignore``."""
     reporter.checked(found)
+    passed = {name.lower() for name in ignore}
     for check in found:
-        if check.verdict is Verdict.STOP:
+        if check.verdict is Verdict.STOP and check.item.lower() not in passed:
             raise CheckFailed(check.item, check.message, check.hint)
 
 
@@ -104,9 +114,16 @@ def _question(planned: Planned) -> str:
     return f"{planned.spec.url}: {gone}. Go on?"
 
 
-def _carry_out(
-    planned: Planned, world: World, reporter: Reporter, host: HostFacts, password: Secret | None, operation: str
+def carry_out(
+    planned: Planned,
+    world: World,
+    reporter: Reporter,
+    host: HostFacts,
+    *,
+    operation: str,
+    password: Secret | None = None,
 ) -> None:
+    """Do what is planned and write history. Raises what the failing step raised, with all undone."""
     issuing = any(isinstance(step, IssueCertificate) for step in planned.plan.flat)
     application = Application(
         planned.resolved,
@@ -114,7 +131,7 @@ def _carry_out(
         world,
         reporter,
         password=password,
-        acme=acme_settings(planned.spec) if issuing and planned.spec.tls is Tls.ACME else None,
+        acme=order_settings(planned) if issuing and planned.spec.tls is Tls.ACME else None,
         directory=host.directory,
     )
     started, clock = world.now(), time.monotonic()
@@ -139,6 +156,18 @@ def _carry_out(
             error=error,
         )
         _remember(planned.spec, entry)
+
+
+def order_settings(planned: Planned) -> AcmeSettings:
+    """What an order is asked with, and the certificate that it replaces. Raises UsageError."""
+    spec, facts = planned.spec, planned.observed.certificates
+    settings = acme_settings(spec)
+    for version in reversed(facts.versions):
+        same = version.directory == spec.acme_directory and set(version.names) & set(spec.domains)
+        if same and not version.problem:
+            with suppress(RegdeployError):  # a file that is gone is replaced all the same
+                return replace(settings, replaces=CertificateStore(Layout(spec.root).certs).fullchain(version.number))
+    return settings
 
 
 def _remember(spec: Spec, entry: Entry) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from regdeploy.deployment.certificates import CertificatePlan, plan_certificate
+from regdeploy.deployment.certificates import CertificatePlan, Renewal, plan_certificate
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.settings import Tls
@@ -95,6 +95,28 @@ def plan(resolved: Resolved, observed: Observed, config_text: str, now: datetime
         *_save(resolved, observed),
     )
     return Plan(steps)
+
+
+def plan_renewal(spec: Spec, observed: Observed, now: datetime, renewal: Renewal) -> Plan:
+    """The steps that renew the certificate and have it served, and none that changes anything else.
+
+    A container that is not ours, or does not run, is left alone: it reads the certificate when it is started.
+    """
+    certificate = plan_certificate(spec, observed, now, renewal)
+    current = observed.workload.current
+    serves = current is not None and current.running and is_ours(current, spec.name)
+    if not certificate.changes and not (serves and observed.served_fingerprint != certificate.fingerprint):
+        return Plan(())
+    restart = RestartWorkload(why="a registry reads its certificate only at start", interrupts=True)
+    verify = VerifyServing(why="only a handshake shows what is served")
+    return Plan(
+        (
+            *_free_port(certificate, observed),
+            *certificate.issue,
+            *certificate.install,
+            *((restart, verify) if serves else ()),
+        )
+    )
 
 
 def _files(spec: Spec, observed: Observed, config_text: str) -> tuple[Step, ...]:

@@ -18,7 +18,7 @@ from regdeploy.deployment.spec import Spec
 from regdeploy.engine.protocol import Engine
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.registry.api import EndpointFacts
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
 
 if TYPE_CHECKING:
     from regdeploy.tls.acme.worker import Worker
@@ -60,6 +60,10 @@ class Authority(Protocol):
 
     def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
         """What the CA says of itself. Raises AcmeError."""
+        ...
+
+    def renewal_info(self, directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
+        """When the CA wants the certificate renewed, None where it says nothing of that. Raises AcmeError."""
         ...
 
 
@@ -174,6 +178,12 @@ class AcmeAuthority:
             with suppress(WorkerLost):
                 return self._worker.directory()
         return directory_facts(url, ca_bundle)
+
+    def renewal_info(self, directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
+        """See :class:`Authority`."""
+        from regdeploy.tls.acme import renewal_window  # noqa: PLC0415 - as above
+
+        return renewal_window(directory, ca_bundle, pem)
 
 
 class SystemNames:

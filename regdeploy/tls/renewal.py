@@ -1,12 +1,32 @@
-"""When a certificate is to be renewed: policy only. Pure: ``now`` is an argument."""
+"""When a certificate is to be renewed: policy only. Pure: ``now`` is an argument, and so is chance.
+
+Two questions, answered apart: when the certificate is due, from its life and the CA's own window; and whether the CA
+may be asked now, from what was tried before. A certificate that is due and may not be asked for waits; one at the end
+of its life waits for nobody but the CA.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from regdeploy.tls.attempts import Attempt, Attempts, Window
 from regdeploy.tls.certificate import Certificate
 
 _SHORT_LIVED = timedelta(days=10)
+_LATER = 30  # a thirtieth of life is what the CA's window can put renewal off by: its servers need spreading, no more
+_EMERGENCY = 20  # a twentieth of life is left: our own patience ends
+_BACK_OFF = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(days=1))
+_LONGEST_WAIT = timedelta(days=7)  # that a CA can ask for: one that says "in a year" must not end the registry
+_CLOCK_ERROR = timedelta(days=1)  # what was noted further ahead than this was noted with a wrong clock
+_ASK_AGAIN = (timedelta(hours=1), timedelta(days=1))  # of the CA's own wish; RFC 9773 section 4.3 leaves both to us
+_ASK_AGAIN_DEFAULT = timedelta(hours=12)
+_WEEK, _HOUR = timedelta(days=7), timedelta(hours=1)
+_DUPLICATES = 5  # certificates for one set of names, a week (https://letsencrypt.org/docs/rate-limits/)
+_FAILED_VALIDATIONS = 5  # a name, an hour (the same page)
+#: What a CA says where it looked for the proof and did not find it.
+VALIDATION_PROBLEMS = frozenset({"connection", "dns", "incorrectResponse", "tls", "unauthorized", "caa"})
 
 
 def renew_after(leaf: Certificate) -> datetime:
@@ -19,6 +39,109 @@ def renew_after(leaf: Certificate) -> datetime:
     return leaf.not_after - left
 
 
-def is_due(leaf: Certificate, now: datetime) -> bool:
-    """Whether ``leaf`` is to be renewed at ``now``."""
-    return now >= renew_after(leaf)
+def due_at(leaf: Certificate, record: Attempts | None) -> datetime:
+    """The moment from which ``leaf`` is due: the one chosen in the CA's window where there is one, else by its life."""
+    window = record.window if record else None
+    if window is None or window.fingerprint != leaf.fingerprint_sha256:
+        return renew_after(leaf)
+    return min(window.moment, renew_after(leaf) + leaf.lifetime / _LATER)
+
+
+def is_emergency(leaf: Certificate, now: datetime) -> bool:
+    """Whether so little of its life is left that our own patience with failures ends."""
+    return now >= leaf.not_after - leaf.lifetime / _EMERGENCY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Why the CA is not to be asked before ``until``. ``limit`` is the name by which a user can override it."""
+
+    until: datetime
+    why: str
+    limit: str
+
+
+def wait_before_order(record: Attempts, now: datetime, *, patient: bool, limited: bool) -> Wait | None:
+    """Whether the CA may be asked for ``record``'s names at ``now``; None where it may.
+
+    ``patient`` keeps our own back-off (1, 10, 100 minutes, then daily) and a certificate in reserve under the CA's
+    weekly limit; without it only the CA's own word counts. ``limited`` says that the CA is one with those limits.
+    """
+    noted = [attempt for attempt in record.attempts if attempt.at - now <= _CLOCK_ERROR]
+    failed = [attempt for attempt in record.failures() if attempt in noted]
+    waits = [*_asked_to_wait(failed), *(_limits(noted, now, patient=patient) if limited else [])]
+    if patient and failed:
+        pause = _BACK_OFF[min(len(failed), len(_BACK_OFF)) - 1]
+        words = f"{len(failed)} attempt{'s'[: len(failed) > 1]} failed, the last: {failed[-1].words}"
+        waits.append(Wait(until=min(failed[-1].at, now) + pause, why=words, limit="back-off"))
+    return max((wait for wait in waits if wait.until > now), key=lambda wait: wait.until, default=None)
+
+
+def _asked_to_wait(failed: list[Attempt]) -> list[Wait]:
+    """The CA's own Retry-After, of the last failure that had one."""
+    asked = [attempt for attempt in failed if attempt.retry_after > 0]
+    if not asked:
+        return []
+    last = asked[-1]
+    pause = min(timedelta(seconds=last.retry_after), _LONGEST_WAIT)
+    return [Wait(until=last.at + pause, why=f"the CA asked to wait: {last.words}", limit="retry-after")]
+
+
+def _limits(noted: list[Attempt], now: datetime, *, patient: bool) -> list[Wait]:
+    """The CA's limits, reckoned from what was asked from here: it is not asked what it would refuse."""
+    waits = []
+    issued = [attempt.at for attempt in noted if not attempt.problem and now - attempt.at < _WEEK]
+    most = _DUPLICATES - 1 if patient else _DUPLICATES
+    if len(issued) >= most:
+        words = f"{len(issued)} certificates for these names in a week, and the limit is {_DUPLICATES}"
+        waits.append(Wait(until=issued[-most] + _WEEK, why=words, limit="duplicate-certificates"))
+    refused = [one.at for one in noted if one.problem in VALIDATION_PROBLEMS and now - one.at < _HOUR]
+    if len(refused) >= _FAILED_VALIDATIONS:
+        words = f"{len(refused)} validations failed in an hour, and the limit is {_FAILED_VALIDATIONS}"
+        waits.append(Wait(until=refused[-_FAILED_VALIDATIONS] + _HOUR, why=words, limit="failed-validations"))
+    return waits
+
+
+def choose_window(
+    leaf: Certificate,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    *,
+    before: Window | None,
+    ask_again: float | None,
+    reason: str,
+    chance: Callable[[], float],
+) -> Window | None:
+    """The CA's window for ``leaf`` with a moment of it; None for one that makes no sense, and then life alone counts.
+
+    The moment is chosen once, evenly, and kept until the window changes. ``ask_again`` is the CA's Retry-After in
+    seconds; ``chance`` gives a number from 0 to 1. A window in the past is the CA's word that it is to be now
+    (RFC 9773 section 4.2).
+    """
+    if start >= end or end < leaf.not_before:
+        return None
+    wish = timedelta(seconds=min(ask_again, _ASK_AGAIN[1].total_seconds())) if ask_again else _ASK_AGAIN_DEFAULT
+    again = now + max(wish, _ASK_AGAIN[0])
+    same = before is not None and (before.fingerprint, before.start, before.end) == (
+        leaf.fingerprint_sha256,
+        start,
+        end,
+    )
+    moment = before.moment if same and before is not None else start + (end - start) * chance()
+    return Window(
+        fingerprint=leaf.fingerprint_sha256,
+        start=start,
+        end=end,
+        moment=moment.replace(microsecond=0),
+        ask_again=again,
+        reason=reason,
+    )
+
+
+def may_ask_window(record: Attempts, leaf: Certificate, now: datetime) -> bool:
+    """Whether it is time to ask the CA for its window again."""
+    window = record.window
+    if window is None or window.fingerprint != leaf.fingerprint_sha256:
+        return True
+    return now >= window.ask_again or window.ask_again - now > _ASK_AGAIN[1] + _CLOCK_ERROR

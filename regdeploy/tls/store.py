@@ -63,7 +63,16 @@ class CertificateStore:
             links=links,
         )
 
-    def add(self, bundle: Bundle, *, source: str, directory: str, issued_at: datetime, names: Iterable[str]) -> int:
+    def add(
+        self,
+        bundle: Bundle,
+        *,
+        source: str,
+        directory: str,
+        issued_at: datetime,
+        names: Iterable[str],
+        profile: str = "",
+    ) -> int:
         """Keep ``bundle`` as a new version, and return its number. It is not current yet."""
         number = max((0, *self._numbers())) + 1
         final = self._folder(number)
@@ -78,6 +87,7 @@ class CertificateStore:
             deployed_at=None,
             fullchain_sha256=digest(bundle.fullchain_pem),
             privkey_sha256=digest(key),
+            profile=profile,
         )
         make_folder(self._versions, _FOLDER_MODE)
         try:
@@ -141,6 +151,10 @@ class CertificateStore:
         self._must_exist(number)
         fullchain, key = self._folder(number) / FULLCHAIN, self._folder(number) / PRIVKEY
         return load_bundle(_bytes(fullchain), _bytes(key), cert_name=str(fullchain), key_name=str(key))
+
+    def fullchain(self, number: int) -> bytes:
+        """The certificate of ``number`` with its chain, PEM, as it is stored. Raises CertificateError."""
+        return _bytes(self._folder(number) / FULLCHAIN)
 
     def prune(self, keep: int, link_name: str | None = None) -> None:
         """Remove all versions but the newest ``keep`` and the current one, and what a kill left behind.

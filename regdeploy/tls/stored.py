@@ -34,9 +34,10 @@ UNREADABLE = Certificate(
 class StoredVersion:
     """One version. ``source`` is ``acme``, ``files`` or ``internal``; ``directory`` the ACME directory's URL or empty.
 
-    ``names`` are what it was asked for; ``deployed`` says that it has been seen served. ``problem`` is empty, or says
-    why the version cannot be used (``its cert.json is missing``): then ``leaf`` is :data:`UNREADABLE` unless it could
-    be read, and long expired for anybody who does not look at ``problem``.
+    ``names`` are what it was asked for, ``profile`` the CA's profile (empty: none, or not noted); ``deployed`` says that
+    it has been seen served. ``problem`` is empty, or says why the version cannot be used (``its cert.json is missing``):
+    then ``leaf`` is :data:`UNREADABLE` unless it could be read, and long expired for anybody who does not look at
+    ``problem``.
     """
 
     number: int
@@ -48,6 +49,7 @@ class StoredVersion:
     key_matches: bool
     deployed: bool
     problem: str
+    profile: str = ""
 
 
 def read_version(folder: Path, number: int) -> StoredVersion:
@@ -77,6 +79,7 @@ def read_version(folder: Path, number: int) -> StoredVersion:
         key_matches=key_matches,
         deployed=record.deployed_at is not None,
         problem=problem,
+        profile=record.profile,
     )
 
 

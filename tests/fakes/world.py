@@ -26,7 +26,7 @@ from regdeploy.errors import AcmeError, NeedsConfirmation
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.registry import users
 from regdeploy.registry.api import EndpointFacts
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
 from regdeploy.tls.bundle import make_bundle
 from tests.certs import Made, make_intermediate, make_leaf, make_root
 from tests.fakes.engine import FakeEngine
@@ -61,6 +61,7 @@ class FakeAuthority:
     issued: int = 0
     asked: int = 0
     clock: FakeClock = field(default_factory=FakeClock)
+    window: RenewalInfo | None = None
 
     def issue(
         self,
@@ -98,6 +99,9 @@ class FakeAuthority:
 
     def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
         return DirectoryFacts(url=url, date=self.clock())
+
+    def renewal_info(self, directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
+        return self.window
 
 
 class FakeEndpoint:

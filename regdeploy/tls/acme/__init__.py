@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
 
 
 def issue(
@@ -32,4 +32,11 @@ def directory_facts(url: str, ca_bundle: Path | None) -> DirectoryFacts:
     return directory.directory_facts(url, ca_bundle)
 
 
-__all__ = ["directory_facts", "issue"]
+def renewal_window(directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
+    """When the CA wants a certificate renewed; see :func:`regdeploy.tls.acme.renewal_info.renewal_info`."""
+    from regdeploy.tls.acme import renewal_info  # noqa: PLC0415 - cryptography, only where a CA is asked
+
+    return renewal_info.renewal_info(directory, ca_bundle, pem)
+
+
+__all__ = ["directory_facts", "issue", "renewal_window"]

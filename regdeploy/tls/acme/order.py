@@ -23,6 +23,7 @@ from regdeploy.tls.acme.directory import read_directory
 from regdeploy.tls.acme.network import Network, Refusal
 from regdeploy.tls.acme.patience import Pace, Patience, supervised
 from regdeploy.tls.acme.problems import from_error, refused
+from regdeploy.tls.acme.renewal_info import certificate_id
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
 from regdeploy.tls.acme.solvers import solver_for
 from regdeploy.tls.certificate import Bundle
@@ -107,7 +108,8 @@ class _NewOrder(messages.NewOrder):
 def _ask(ca: Network, settings: AcmeSettings, report: Callable[[str], None]) -> requests.Response:
     """Ask for the order; where the CA does not accept that it replaces a certificate, for one that replaces none."""
     names = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in settings.names]
-    replaces = settings.replaces if "renewalInfo" in ca.directory.endpoints else ""
+    wanted = settings.replaces and "renewalInfo" in ca.directory.endpoints
+    replaces = certificate_id(settings.replaces) if wanted else ""
     url = ca.endpoint("newOrder")
     try:
         return ca.post(url, _NewOrder(identifiers=names, profile=settings.profile, replaces=replaces))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,9 @@ from regdeploy.errors import AcmeError
 from regdeploy.tls.acme.connection import session, unreachable
 from regdeploy.tls.acme.directory import retry_after
 from regdeploy.tls.acme.patience import Patience, supervised
-from regdeploy.tls.acme.settings import DirectoryFacts
+from regdeploy.tls.acme.settings import DirectoryFacts, RenewalInfo
 
 _TIMEOUT = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RenewalInfo:
-    """The CA's window, aware, as it was sent: it may be reversed or long past. ``retry_after`` is in seconds."""
-
-    start: datetime
-    end: datetime
-    explanation: str
-    retry_after: float | None
 
 
 def certificate_id(pem: bytes) -> str:

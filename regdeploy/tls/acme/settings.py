@@ -35,8 +35,8 @@ class AcmeSettings:
     ``names`` are A-labels, the first is the registry's; ``challenge`` is the kind as ACME spells it;
     ``http_01_port`` and ``tls_alpn_01_port`` are ports of this host on which the answer is given, on every address;
     ``webroot`` is the folder of another program that answers http-01 instead; ``dns`` is needed for dns-01;
-    ``replaces`` is the identifier (RFC 9773 section 4.1) of the certificate that is renewed; ``timeout`` is in
-    seconds, from the order to the certificate.
+    ``replaces`` is the certificate that is renewed, PEM, or empty; ``timeout`` is in seconds, from the order to the
+    certificate.
     """
 
     directory: str
@@ -51,7 +51,7 @@ class AcmeSettings:
     webroot: Path | None = None
     tls_alpn_01_port: int = 443
     dns: DnsSettings | None = None
-    replaces: str = ""
+    replaces: bytes = b""
     timeout: float = 180.0
 
 
@@ -62,6 +62,19 @@ class Issued:
     bundle: Bundle
     account: str
     challenge: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenewalInfo:
+    """When a CA wants a certificate renewed (RFC 9773), aware, as it was sent: it may be reversed or long past.
+
+    ``explanation`` is the address of a page, or empty; ``retry_after`` is in seconds.
+    """
+
+    start: datetime
+    end: datetime
+    explanation: str = ""
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ from cryptography import x509
 
 from regdeploy.errors import AcmeError
 from regdeploy.tls.acme import directory_facts
-from regdeploy.tls.acme.renewal_info import RenewalInfo, certificate_id, renewal_info
+from regdeploy.tls.acme.renewal_info import certificate_id, renewal_info
+from regdeploy.tls.acme.settings import RenewalInfo
 from tests.rig.acme.conftest import Client
 from tests.rig.parts.flaky import Answer, Flaky, problem
 
@@ -92,24 +93,27 @@ def orders(flaky: Flaky) -> list[Any]:
 
 
 def test_an_order_says_what_it_replaces_where_the_ca_offers_that(client: Client, flaky: Flaky) -> None:
-    client.issue(replaces="aki.serial")
+    first = client.issue().bundle.fullchain_pem
+    client.issue(replaces=first)
     offer(flaky)
-    client.issue(replaces="aki.serial")
+    client.issue(replaces=first)
     client.issue()
-    assert orders(flaky) == [None, "aki.serial", None]
+    assert orders(flaky) == [None, None, certificate_id(first), None]
 
 
 def test_one_that_was_replaced_before_a_crash_is_ordered_once_more_as_new(client: Client, flaky: Flaky) -> None:
+    first = client.issue().bundle.fullchain_pem
     offer(flaky)
     flaky.on("POST /order-plz", problem(409, "alreadyReplaced", "it has been replaced"))
-    assert client.issue(replaces="aki.serial").bundle
-    assert orders(flaky) == ["aki.serial", None]
+    assert client.issue(replaces=first).bundle
+    assert orders(flaky) == [None, certificate_id(first), None]
     assert "does not take this for a renewal (alreadyReplaced)" in "\n".join(client.reports)
 
 
 def test_a_no_to_the_order_itself_is_not_asked_twice(client: Client, flaky: Flaky) -> None:
+    first = client.issue().bundle.fullchain_pem
     offer(flaky)
     flaky.on("POST /order-plz", problem(403, "rejectedIdentifier", "not here"), last=9)
     with pytest.raises(AcmeError, match="not here"):
-        client.issue(replaces="aki.serial")
-    assert orders(flaky) == ["aki.serial"]
+        client.issue(replaces=first)
+    assert orders(flaky) == [None, certificate_id(first)]

@@ -17,7 +17,7 @@ import regdeploy
 from regdeploy.cli.app import build
 from regdeploy.deployment.settings import SETTINGS
 
-COMMANDS = ("up", "plan", "status", "down", "doctor", "init", "logs", "trust")
+COMMANDS = ("up", "plan", "status", "renew", "down", "doctor", "init", "logs", "trust")
 COMMON = ("--root", "--name", "--config", "--docker-host", "--json", "--verbose", "--no-color")
 
 
@@ -69,7 +69,7 @@ def test_a_setting_that_is_true_or_false_can_be_said_both_ways() -> None:
 def test_only_commands_that_work_out_a_whole_spec_take_the_settings() -> None:
     settings = {f"--{setting.name}" for setting in SETTINGS}
 
-    for command in ("status", "down", "logs", "trust"):
+    for command in ("status", "renew", "down", "logs", "trust"):
         assert settings & set(_options(command)) == {"--name", "--root"}
 
 

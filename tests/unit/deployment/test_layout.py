@@ -33,6 +33,7 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "config": "config",
         "config_file": "config/config.yml",
         "acme": "acme",
+        "attempts": "acme/attempts.json",
         "authority": "ca",
         "secrets": "secrets",
         "http_secret": "secrets/http.secret",

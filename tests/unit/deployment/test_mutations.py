@@ -34,8 +34,8 @@ MUTATIONS = (
     Mutation(
         "a certificate is renewed without asking whether it is due",
         "certificates.py",
-        "if spec.tls is not Tls.FILES and is_due(newest.leaf, now):",
-        "if spec.tls is not Tls.FILES:",
+        "if now >= due and not waiting(spec, observed, now, patient=patient):",
+        "if not waiting(spec, observed, now, patient=patient):",
     ),
     Mutation(
         "a certificate that is over is served on",
@@ -46,8 +46,8 @@ MUTATIONS = (
     Mutation(
         "the oldest version that fits is taken",
         "certificates.py",
-        "newest = max(fitting, key=lambda version: version.number, default=None)",
-        "newest = min(fitting, key=lambda version: version.number, default=None)",
+        "return max(fitting, key=lambda version: version.number, default=None)",
+        "return min(fitting, key=lambda version: version.number, default=None)",
     ),
     Mutation(
         "a certificate for fewer names is good enough",

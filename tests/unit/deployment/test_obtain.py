@@ -62,7 +62,9 @@ def test_dns_is_written_by_the_provider_that_was_named(flags: dict[str, object],
 def order(kinds: tuple[Challenge, ...], problem: str) -> tuple[FakeAuthority, list[str], list[str]]:
     """Order where the first kind fails with that problem: the CA, the kinds tried, and the reports."""
     clock = FakeClock()
-    authority, tried, reports = FakeAuthority(clock=clock), [], []
+    authority = FakeAuthority(clock=clock)
+    tried: list[str] = []
+    reports: list[str] = []
 
     class Refusing(FakeAuthority):
         def issue(self, settings: AcmeSettings, *args: Any, **kwargs: Any) -> Issued:

@@ -1,13 +1,26 @@
+"""When a certificate is due, and whether the CA may be asked."""
+
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from regdeploy.tls.attempts import Attempt, Attempts, Window
 from regdeploy.tls.certificate import Certificate
-from regdeploy.tls.renewal import is_due, renew_after
+from regdeploy.tls.renewal import (
+    Wait,
+    choose_window,
+    due_at,
+    is_emergency,
+    may_ask_window,
+    renew_after,
+    wait_before_order,
+)
 
 _BEGIN = datetime(2026, 11, 24, tzinfo=UTC)
+NOW = _BEGIN + timedelta(days=30)
 
 
 def _lasting(lifetime: timedelta) -> Certificate:
@@ -36,9 +49,155 @@ def _lasting(lifetime: timedelta) -> Certificate:
 def test_renewal_is_due_with_a_third_left_or_half_of_a_short_life(lifetime: timedelta, after: timedelta) -> None:
     leaf = _lasting(lifetime)
     assert renew_after(leaf) == _BEGIN + after
-    assert not is_due(leaf, _BEGIN + after - timedelta(seconds=1))
-    assert is_due(leaf, _BEGIN + after)
+    assert due_at(leaf, None) == _BEGIN + after
 
 
-def test_an_expired_certificate_is_due() -> None:
-    assert is_due(_lasting(timedelta(days=90)), _BEGIN + timedelta(days=400))
+def test_the_moment_in_the_cas_window_counts_and_puts_renewal_off_by_a_thirtieth_of_life_at_most() -> None:
+    leaf = _lasting(timedelta(days=90))
+    assert due_at(leaf, record(window=window(start=20, moment=25))) == _BEGIN + timedelta(days=25)
+    assert due_at(leaf, record(window=window(start=80, moment=85))) == _BEGIN + timedelta(days=63)
+    other = window(start=20, moment=25, fingerprint="of another certificate")
+    assert due_at(leaf, record(window=other)) == renew_after(leaf)
+
+
+@pytest.mark.parametrize(("left", "emergency"), [(5.0, False), (4.5, True), (-1.0, True)])
+def test_the_last_twentieth_of_life_is_an_emergency(left: float, emergency: bool) -> None:
+    assert is_emergency(_lasting(timedelta(days=90)), _BEGIN + timedelta(days=90 - left)) is emergency
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 10), (3, 100), (4, 1440), (9, 1440)])
+def test_after_failures_it_waits_longer_and_longer(failures: int, minutes: int) -> None:
+    found = wait(record(*[failed(0)] * failures), 0)
+    assert found is not None
+    assert (found.until, found.limit) == (NOW + timedelta(minutes=minutes), "back-off")
+    assert found.why.startswith(f"{failures} attempt")
+    assert found.why.endswith("the last: no")
+    assert wait(record(*[failed(0)] * failures), minutes) is None
+
+
+def test_a_certificate_ends_the_row_of_failures() -> None:
+    assert wait(record(failed(-3), failed(-2), issued(-1)), 0) is None
+
+
+def test_in_a_hurry_only_the_cas_own_word_counts() -> None:
+    hours34 = 34 * 3600.0
+    assert wait(record(failed(0)), 0, patient=False) is None
+    found = wait(record(failed(0, retry_after=hours34), failed(5)), 10, patient=False)
+    assert found is not None
+    assert (found.until, found.limit) == (NOW + timedelta(hours=34), "retry-after")
+    assert wait(record(failed(0, retry_after=hours34)), 34 * 60, patient=False) is None
+
+
+def test_a_ca_that_says_in_a_year_is_asked_again_in_a_week() -> None:
+    found = wait(record(failed(0, retry_after=366 * 86400.0)), 0)
+    assert found is not None
+    assert found.until == NOW + timedelta(days=7)
+
+
+def test_what_was_noted_by_a_clock_that_was_far_ahead_keeps_nobody_waiting() -> None:
+    assert wait(record(failed(3 * 1440, retry_after=86400.0)), 0) is None
+    found = wait(record(failed(600)), 0)  # ten hours ahead: may be true, so it counts, and from now
+    assert found is not None
+    assert found.until == NOW + timedelta(minutes=1)
+
+
+def test_five_certificates_a_week_are_the_limit_and_one_is_kept_in_reserve() -> None:
+    four = record(*(issued(-1440 * day) for day in (6, 5, 4, 3)))
+    found = wait(four, 0)
+    assert found is not None
+    assert (found.limit, found.until) == ("duplicate-certificates", NOW + timedelta(days=1))
+    assert wait(four, 0, patient=False) is None
+    assert wait(four, 0, limited=False) is None
+    five = record(*(issued(-1440 * day) for day in (6, 5, 4, 3, 2)))
+    assert wait(five, 0, patient=False) is not None
+    assert wait(five, 1440, patient=False) is None
+
+
+def test_five_failed_validations_an_hour_are_the_limit() -> None:
+    refused = record(*(failed(minute, problem="unauthorized") for minute in (-50, -40, -30, -20, -10)))
+    found = wait(refused, 0, patient=False)
+    assert found is not None
+    assert (found.limit, found.until) == ("failed-validations", NOW + timedelta(minutes=10))
+    others = record(*(failed(minute, problem="serverInternal") for minute in (-50, -40, -30, -20, -10)))
+    assert wait(others, 0, patient=False) is None
+
+
+def chosen(start: float, end: float, *, before: Window | None = None, ask_again: float | None = None) -> Window | None:
+    """The window from these days of life, looked at on day 30, by a chance of a half."""
+    return choose_window(
+        _lasting(timedelta(days=90)),
+        _BEGIN + timedelta(days=start),
+        _BEGIN + timedelta(days=end),
+        NOW,
+        before=before,
+        ask_again=ask_again,
+        reason="",
+        chance=lambda: 0.5,
+    )
+
+
+def test_the_moment_is_chosen_once_and_anew_where_the_window_moves() -> None:
+    first = chosen(60, 62)
+    assert first is not None
+    assert first.moment == _BEGIN + timedelta(days=61)
+    kept = replace(first, moment=_BEGIN + timedelta(days=60, hours=1))
+    again, moved = chosen(60, 62, before=kept), chosen(60, 63, before=kept)
+    assert again is not None
+    assert moved is not None
+    assert again.moment == kept.moment
+    assert moved.moment == _BEGIN + timedelta(days=61.5)
+
+
+@pytest.mark.parametrize(("start", "end"), [(62, 60), (60, 60), (-9, -8)])
+def test_a_window_without_sense_is_none(start: float, end: float) -> None:
+    assert chosen(start, end) is None
+
+
+def test_a_window_in_the_past_means_now() -> None:
+    found = chosen(1, 2)
+    assert found is not None
+    assert due_at(_lasting(timedelta(days=90)), record(window=found)) < NOW
+
+
+@pytest.mark.parametrize(
+    ("asked", "hours"), [(None, 12), (6 * 3600.0, 6), (1.0, 1), (10 * 86400.0, 24), (366 * 86400.0, 24)]
+)
+def test_the_ca_is_asked_again_when_it_wants_within_reason(asked: float | None, hours: int) -> None:
+    found = chosen(60, 62, ask_again=asked)
+    assert found is not None
+    assert found.ask_again == NOW + timedelta(hours=hours)
+    leaf = _lasting(timedelta(days=90))
+    assert not may_ask_window(record(window=found), leaf, NOW + timedelta(hours=hours, seconds=-1))
+    assert may_ask_window(record(window=found), leaf, NOW + timedelta(hours=hours))
+    assert may_ask_window(record(), leaf, NOW)
+    assert may_ask_window(record(window=found), leaf, NOW - timedelta(days=9))  # the clock was wrong when it was chosen
+
+
+def record(*attempts: Attempt, window: Window | None = None) -> Attempts:
+    return Attempts(
+        names=("registry.example.com",), directory="https://ca.example/dir", attempts=attempts, window=window
+    )
+
+
+def failed(minutes: float, *, problem: str = "failed", retry_after: float = 0.0) -> Attempt:
+    return Attempt(at=NOW + timedelta(minutes=minutes), problem=problem, words="no", retry_after=retry_after)
+
+
+def issued(minutes: float) -> Attempt:
+    return Attempt(at=NOW + timedelta(minutes=minutes))
+
+
+def window(*, start: float, moment: float, fingerprint: str = "") -> Window:
+    day = _BEGIN + timedelta(days=start)
+    return Window(
+        fingerprint=fingerprint,
+        start=day,
+        end=day + timedelta(days=9),
+        moment=_BEGIN + timedelta(days=moment),
+        ask_again=NOW,
+    )
+
+
+def wait(found: Attempts, minutes: float, *, patient: bool = True, limited: bool = True) -> Wait | None:
+    """Whether it waits that many minutes from now."""
+    return wait_before_order(found, NOW + timedelta(minutes=minutes), patient=patient, limited=limited)

@@ -1,0 +1,48 @@
+"""``renew``: what is due, or one in any case; ``--dry-run`` proves that it would work."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from regdeploy.cli.command import Context, command
+from regdeploy.cli.up import Ignore
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    command(app)(renew)
+
+
+def renew(
+    context: Context,
+    force: Annotated[bool, typer.Option("--force", help="Renew although nothing is due")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Order one and throw it away: nothing is touched")] = False,
+    ignore: Ignore = None,
+) -> None:
+    """Renew the certificate where it is due, have it served and verify that. A timer does this twice a day."""
+    from regdeploy.cli.screen import Screen, document  # noqa: PLC0415 - help needs nothing of this
+    from regdeploy.deployment import renewing  # noqa: PLC0415 - as above
+    from regdeploy.deployment.domains import shown  # noqa: PLC0415 - as above
+    from regdeploy.deployment.request import resolve_request  # noqa: PLC0415 - as above
+
+    request, world = context.request(), context.world()
+    spec = resolve_request(request).spec
+    steps: list[dict[str, object]] = []
+    with Screen(
+        shown(spec.domain or spec.url),
+        as_json=context.as_json,
+        verbose=context.verbose,
+        no_color=context.no_color,
+        yes=True,
+    ) as screen:
+        if dry_run:
+            words = renewing.prove(request, world, lambda text: screen.labelled("certificate", text))
+        else:
+            done = renewing.renew(request, world, screen, forced=force, ignore=ignore or ())
+            words, steps = done.words, done.planned.plan.as_json()
+    if not context.as_json:
+        print(words)
+    else:
+        document({"name": spec.name, "url": spec.url, "changed": bool(steps), "message": words, "steps": steps})

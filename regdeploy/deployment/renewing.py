@@ -1,0 +1,218 @@
+"""``renew``: the one thing that must never be late. Looks, asks the CA when it is to be, orders, deploys, verifies.
+
+Run by a timer twice a day, and by hand. Nothing is due: nothing is touched. A failure is written down (``attempts``),
+and the certificate before goes on serving.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
+from regdeploy.deployment.certificates import Renewal, newest_fitting, waiting
+from regdeploy.deployment.checks import checks
+from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.observe import host_facts, observe
+from regdeploy.deployment.observed import Observed
+from regdeploy.deployment.obtain import acme_settings, order
+from regdeploy.deployment.operations import Planned, carry_out, refuse
+from regdeploy.deployment.plan import plan_renewal
+from regdeploy.deployment.reporting import Reporter
+from regdeploy.deployment.request import Request, is_saved, resolve_request
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
+from regdeploy.deployment.steps import IssueCertificate
+from regdeploy.deployment.world import World
+from regdeploy.errors import AcmeError, CheckFailed, NotDeployed, RegdeployError, UsageError
+from regdeploy.host.lock import Lock
+from regdeploy.tls.acme.settings import AcmeSettings
+from regdeploy.tls.attempts import Attempt, write_attempts
+from regdeploy.tls.renewal import choose_window, due_at, is_emergency, may_ask_window
+from regdeploy.tls.store import CertificateStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewed:
+    """What came of it: the plan that was carried out, empty where nothing was to be done, and a sentence."""
+
+    planned: Planned
+    words: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done."""
+        return bool(self.planned.plan.steps)
+
+
+def renew(
+    request: Request, world: World, reporter: Reporter, *, forced: bool = False, ignore: Collection[str] = ()
+) -> Renewed:
+    """Renew the certificate where it is due and have it served; ``forced`` renews it in any case.
+
+    Raises NotDeployed where nothing is, CheckFailed and AcmeError with the certificate before still in place,
+    VerifyFailed where the new one was not served: it is kept, and deployed by the next call. Killed at any moment, the
+    same call goes on from what is there.
+    """
+    spec = _deployed(request)
+    with Lock(spec.root, "renew"):
+        resolved = resolve_request(request)
+        spec = resolved.spec
+        observed = _with_window(spec, observe(spec, world), world)
+        mode = Renewal(patient=not forced, forced="it was asked for with --force" if forced else "")
+        found = plan_renewal(spec, observed, world.now(), mode)
+        planned = Planned(resolved=resolved, observed=observed, plan=found)
+        issuing = any(isinstance(step, IssueCertificate) for step in found.flat)
+        if not found.steps or (issuing and not forced and _must_wait(spec, observed, world)):
+            return Renewed(planned=replace(planned, plan=replace(found, steps=())), words=_words(spec, observed, world))
+        host = host_facts(spec, observed, world, found)
+        try:
+            refuse(reporter, checks(spec, observed, host), ignore)
+        except CheckFailed as error:
+            if issuing:
+                _note(spec, observed, world, error)
+            raise
+        if issuing and _staging_first(spec, observed, world):
+            _try_staging(planned, world)
+        carry_out(planned, world, reporter, host, operation="renew")
+        return Renewed(planned=planned, words=f"{spec.url}: renewed, and served")
+
+
+def prove(request: Request, world: World, report: Callable[[str], None]) -> str:
+    """Order a certificate as ``renew`` would, and throw it away; returns what that proved, as a sentence.
+
+    At Let's Encrypt the staging CA is asked, which counts against no limit. Touches nothing that serves. Raises
+    UsageError where the challenge would need a port that the registry itself holds, and AcmeError.
+    """
+    spec = _deployed(request)
+    if spec.tls is not Tls.ACME:
+        raise UsageError(
+            "--dry-run", f"with --tls {spec.tls} no CA is asked", "`regdeploy status` shows what is served"
+        )
+    observed = observe(spec, world)
+    kind, current = observed.challenges[0], observed.workload.current
+    if kind.port and current and current.running and any(port.host_port == kind.port for port in current.publishes):
+        raise UsageError(
+            "--dry-run",
+            f"{kind.kind} needs port {kind.port}, which the registry serves on: it would have to be stopped",
+            f"a renewal stops it for that moment; free port {spec.http_01_port}, or use dns-01, to prove it without",
+        )
+    settings = _staging(acme_settings(spec)) if spec.acme_directory == LETS_ENCRYPT else acme_settings(spec)
+    with tempfile.TemporaryDirectory(prefix="regdeploy-") as folder:
+        bundle, how = order(
+            settings,
+            observed.challenges,
+            Path(folder),
+            world,
+            directory=None,
+            report=report,
+            cancel=threading.Event(),
+        )
+    names = ", ".join(bundle.leaf.names)
+    return f"{settings.directory} issued a certificate for {names} by {how}: a renewal would work. It was thrown away."
+
+
+def _deployed(request: Request) -> Spec:
+    """The saved spec. Raises NotDeployed, and UsageError for a source that nothing can renew."""
+    spec = resolve_request(request).spec
+    if not is_saved(spec.root):
+        raise NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
+    return spec
+
+
+def _with_window(spec: Spec, observed: Observed, world: World) -> Observed:
+    """``observed`` with the CA's window for the newest certificate, asked for where it is time to. Never raises."""
+    newest, record = newest_fitting(spec, observed, world.now()), observed.attempts
+    if record is None or newest is None or not may_ask_window(record, newest.leaf, world.now()):
+        return observed
+    try:
+        directory = world.authority.directory(spec.acme_directory, spec.acme_ca_bundle)
+        pem = CertificateStore(Layout(spec.root).certs).fullchain(newest.number)
+        info = world.authority.renewal_info(directory, spec.acme_ca_bundle, pem)
+    except RegdeployError:
+        return observed  # the window of before counts, or the certificate's life: a CA that is down must not stop that
+    if info is None:
+        return observed
+    window = choose_window(
+        newest.leaf,
+        info.start,
+        info.end,
+        world.now(),
+        before=record.window,
+        ask_again=info.retry_after,
+        reason=info.explanation,
+        chance=random.random,
+    )
+    if window is None:
+        return observed
+    record = replace(record, window=window)
+    with suppress(RegdeployError):
+        write_attempts(Layout(spec.root).attempts, record)
+    return replace(observed, attempts=record)
+
+
+def _must_wait(spec: Spec, observed: Observed, world: World) -> bool:
+    """Whether an order is put off although there is no certificate to go on with, or only one that has ended."""
+    return waiting(spec, observed, world.now(), patient=False) is not None
+
+
+def _staging_first(spec: Spec, observed: Observed, world: World) -> bool:
+    """Whether the staging CA is to be asked before the one that counts: after a failure, and while there is time."""
+    newest = newest_fitting(spec, observed, world.now())
+    failed = observed.attempts is not None and bool(observed.attempts.failures())
+    return failed and spec.acme_directory == LETS_ENCRYPT and not (newest and is_emergency(newest.leaf, world.now()))
+
+
+def _try_staging(planned: Planned, world: World) -> None:
+    """Order from the staging CA. Raises AcmeError where that fails too, and the one that counts is not asked."""
+    spec, observed = planned.spec, planned.observed
+    try:
+        order(
+            _staging(acme_settings(spec)),
+            observed.challenges,
+            Layout(spec.root).acme,
+            world,
+            directory=None,
+            report=lambda _words: None,
+            cancel=threading.Event(),
+        )
+    except AcmeError as error:
+        _note(spec, observed, world, error)
+        raise
+
+
+def _staging(settings: AcmeSettings) -> AcmeSettings:
+    return replace(settings, directory=LETS_ENCRYPT_STAGING, replaces=b"", eab_kid="", eab_hmac_key=None)
+
+
+def _note(spec: Spec, observed: Observed, world: World, error: RegdeployError) -> None:
+    """Write down that the CA was not asked, or asked in vain."""
+    if observed.attempts is None:
+        return
+    problem, wait = (error.problem, error.retry_after) if isinstance(error, AcmeError) else (error.code, None)
+    attempt = Attempt(at=world.now(), problem=problem or "failed", words=str(error), retry_after=wait or 0.0)
+    with suppress(RegdeployError):
+        write_attempts(Layout(spec.root).attempts, observed.attempts.with_attempt(attempt))
+
+
+def _words(spec: Spec, observed: Observed, world: World) -> str:
+    """Why nothing is done now, and when something will be."""
+    newest = newest_fitting(spec, observed, world.now())
+    if spec.tls in (Tls.OFF, Tls.FILES) or newest is None:
+        ends = f", ends {newest.leaf.not_after:%Y-%m-%d}" if newest else ""
+        wait = waiting(spec, observed, world.now(), patient=False)
+        if wait:
+            return f"{spec.url}: {wait.why}: not before {wait.until:%Y-%m-%d %H:%M} UTC"
+        return f"{spec.url}: nothing renews --tls {spec.tls}{ends}"
+    due = due_at(newest.leaf, observed.attempts)
+    patient = not is_emergency(newest.leaf, world.now())
+    wait = waiting(spec, observed, world.now(), patient=patient) if world.now() >= due else None
+    ends = f"the certificate ends {newest.leaf.not_after:%Y-%m-%d}"
+    if wait:
+        return f"{spec.url}: {ends}; due, but not before {wait.until:%Y-%m-%d %H:%M} UTC: {wait.why}"
+    return f"{spec.url}: {ends} and is renewed from {due:%Y-%m-%d %H:%M} UTC on"
