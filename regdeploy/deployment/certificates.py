@@ -92,6 +92,10 @@ def why_unfit(version: StoredVersion, spec: Spec, observed: Observed, now: datet
     if spec.tls is Tls.FILES:
         wanted = observed.pair.leaf.fingerprint_sha256 if observed.pair else ""
         return "" if not wanted or version.leaf.fingerprint_sha256 == wanted else "the files changed"
+    return _why_asked_otherwise(version, spec)
+
+
+def _why_asked_otherwise(version: StoredVersion, spec: Spec) -> str:
     if set(version.names) != set(spec.domains):
         return f"it is for {', '.join(version.names)}"
     if spec.tls is Tls.ACME and version.directory != spec.acme_directory:

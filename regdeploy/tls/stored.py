@@ -34,8 +34,8 @@ UNREADABLE = Certificate(
 class StoredVersion:
     """One version. ``source`` is ``acme``, ``files`` or ``internal``; ``directory`` the ACME directory's URL or empty.
 
-    ``names`` are what it was asked for, ``profile`` the CA's profile (empty: none, or not noted); ``deployed`` says that
-    it has been seen served. ``problem`` is empty, or says why the version cannot be used (``its cert.json is missing``):
+    ``names`` and ``profile`` (the CA's; empty: none, or not noted) are what it was asked for; ``deployed`` says that it
+    has been seen served. ``problem`` is empty, or says why the version cannot be used (``its cert.json is missing``):
     then ``leaf`` is :data:`UNREADABLE` unless it could be read, and long expired for anybody who does not look at
     ``problem``.
     """

@@ -78,6 +78,7 @@ def test_a_certificate_that_is_over_is_not_called_due() -> None:
     [
         (stored(source="internal"), "it came from internal, and --tls is acme"),
         (stored(directory=CA), "it came from https://ca.example.net/dir"),
+        (stored(profile="classic"), "it was issued under the profile classic"),
         (stored(names=("old.example.com", DOMAIN)), "it is for old.example.com, registry.example.com"),
         (stored(key_matches=False), "its key does not match"),
         (stored(problem="its cert.json is missing"), "its cert.json is missing"),
@@ -85,6 +86,23 @@ def test_a_certificate_that_is_over_is_not_called_due() -> None:
 )
 def test_a_certificate_that_does_not_fit_is_replaced_and_the_plan_says_why(version: StoredVersion, why: str) -> None:
     assert planned(WAS, deployed(WAS, certificates=store(version))) == obtained(why)
+
+
+def test_another_profile_is_another_certificate_and_the_same_one_is_left_alone() -> None:
+    asked = acme(profile="tlsserver")
+    assert planned(asked, deployed(WAS)) == sheet("""
+         1. obtain a certificate         it has no profile
+         2. make the certificate current pair and chain change together
+         3. restart the container        a registry reads its certificate only at start [interrupts]
+         4. verify what is served        only a handshake shows what is served
+         5. save regdeploy.toml          changed: profile
+    """)
+    assert planned(asked, deployed(asked)) == ""
+
+
+def test_a_profile_is_the_cas_and_matters_to_no_other_source() -> None:
+    asked = internal(profile="tlsserver")
+    assert planned(asked, deployed(asked)) == ""
 
 
 def test_of_several_that_do_not_fit_the_newest_is_spoken_of() -> None:

@@ -105,6 +105,19 @@ def test_the_record_is_made_to_be_read_and_holds_no_key(tmp_path: Path) -> None:
     assert not any(line in text for line in ONE.key_pem.reveal().splitlines() if line)
 
 
+def test_the_profile_is_noted_and_a_record_of_before_has_none(tmp_path: Path) -> None:
+    store = CertificateStore(tmp_path)
+    store.add(ONE, source="acme", directory=DIRECTORY, issued_at=NOW, names=(NAME,), profile="tlsserver")
+    assert _only(tmp_path).profile == "tlsserver"
+    path = tmp_path / "versions/0001/cert.json"
+    record = json.loads(path.read_text())
+    del record["profile"]
+    path.write_text(json.dumps(record))
+    assert (_only(tmp_path).profile, _only(tmp_path).problem) == ("", "")
+    store.mark_deployed(1, NOW)
+    assert _only(tmp_path).deployed
+
+
 def test_a_version_is_numbered_after_the_highest_whatever_lies_in_between(tmp_path: Path) -> None:
     (tmp_path / "versions/0007").mkdir(parents=True)
     (tmp_path / "versions/notes").mkdir()
@@ -274,6 +287,7 @@ def _change(**values: Any) -> Callable[[Path], object]:
         (_change(names="a"), "its cert.json is broken: TypeError: 'a' is no list"),
         (_change(names=[1]), "its cert.json is broken: TypeError: 1 is no text"),
         (_change(source=None), "its cert.json is broken: TypeError: None is no text"),
+        (_change(profile=1), "its cert.json is broken: TypeError: 1 is no text"),
         (_change(issued_at="yesterday"), "its cert.json is broken: Invalid isoformat string: 'yesterday'"),
         (_change(issued_at="2026-11-24"), "its cert.json is broken: '2026-11-24' has no time zone"),
     ],
