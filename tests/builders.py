@@ -103,6 +103,7 @@ def container(asked: Resolved, **changes: Any) -> ContainerFacts:
         restart_policy="unless-stopped",
         stop_timeout=workload.stop_timeout,
         log_options={"max-size": workload.log_max_size, "max-file": str(workload.log_max_files)},
+        selinux_relabel=workload.selinux_relabel,
     )
     return replace(facts, **changes)
 

@@ -212,11 +212,16 @@ def _rest(desired: Workload, found: ContainerFacts) -> Iterator[Difference]:
         ("stop timeout", f"{desired.stop_timeout} s", f"{found.stop_timeout or 10} s"),
         ("log size", desired.log_max_size, found.log_options.get("max-size", "unlimited")),
         ("log files", str(desired.log_max_files), found.log_options.get("max-file", "1")),
+        ("SELinux label", _label(desired.selinux_relabel), _label(found.selinux_relabel)),
         ("user namespace", "host" if desired.host_userns else "default", found.userns_mode or "default"),
     )
     for item, want, have in pairs:
         if want != have:
             yield Difference(item, want, have or "none")
+
+
+def _label(shared: bool) -> str:
+    return "shared" if shared else "as it was"
 
 
 def _yes(value: bool) -> str:

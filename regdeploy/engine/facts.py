@@ -54,6 +54,7 @@ def container_facts(answer: Json) -> ContainerFacts:
         log_options=dict(logs.get("Config") or {}) if logs.get("Type") == "json-file" else {},
         network_mode=host.get("NetworkMode") or "",
         userns_mode=host.get("UsernsMode") or "",
+        selinux_relabel=_relabelled(answer),
     )
 
 
@@ -145,6 +146,12 @@ def _mounts(answer: Json, host: Json) -> tuple[Mount, ...]:
     told = {mount.target for mount in mounts}
     mounts += [Mount("", target, kind="tmpfs") for target in host.get("Tmpfs") or {} if target not in told]
     return tuple(sorted(mounts, key=lambda mount: mount.target))  # the engine's order changes from answer to answer
+
+
+def _relabelled(answer: Json) -> bool:
+    """By what each bind mount was asked with, which the engine tells where there is no SELinux as well."""
+    modes = [entry.get("Mode") or "" for entry in answer.get("Mounts") or () if entry.get("Type") == "bind"]
+    return bool(modes) and all({"z", "Z"} & set(mode.split(",")) for mode in modes)
 
 
 def _mount(entry: Json) -> Mount:

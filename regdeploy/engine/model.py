@@ -117,6 +117,8 @@ class ContainerFacts:
     log_options: Mapping[str, str] = field(default_factory=dict)
     network_mode: str = ""
     userns_mode: str = ""
+    selinux_relabel: bool = False
+    """Whether the host's folders in it were given an SELinux label for it (``:z``, ``:Z``)."""
 
     @property
     def deployment(self) -> str:

@@ -165,4 +165,5 @@ def as_created(identity: str, name: str, workload: Workload, image: ImageFacts) 
         log_options={"max-size": workload.log_max_size, "max-file": str(workload.log_max_files)},
         network_mode="default",
         userns_mode="host" if workload.host_userns else "",
+        selinux_relabel=workload.selinux_relabel and any(mount.kind == "bind" for mount in workload.mounts),
     )

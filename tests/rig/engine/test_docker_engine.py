@@ -92,6 +92,7 @@ def test_the_shared_selinux_label_is_asked_for_as_after_v(
     candidate = engine.observe(NAME).candidate
     assert candidate is not None
     assert [mount for mount in candidate.mounts if mount.kind == "bind"] == [mounts[1], mounts[0]]
+    assert candidate.selinux_relabel
 
 
 def test_inside_nothing_can_be_written_but_where_it_should_be(subject: DockerSubject, engine: DockerEngine) -> None:

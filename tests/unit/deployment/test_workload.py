@@ -202,6 +202,7 @@ def test_a_container_that_was_made_as_wanted_does_not_differ() -> None:
         ({"stop_timeout": None}, "stop timeout: 10 s → 40 s"),
         ({"log_options": {"max-file": "5"}}, "log size: unlimited → 10m"),
         ({"log_options": {"max-size": "10m"}}, "log files: 1 → 5"),
+        ({"selinux_relabel": True}, "SELinux label: shared → as it was"),
         ({"userns_mode": "host"}, "user namespace: host → default"),
     ],
 )
@@ -261,6 +262,11 @@ def test_the_order_is_always_the_same() -> None:
 def test_with_remapped_users_the_hosts_namespace_is_wanted() -> None:
     desired = wanted(WAS, engine=replace(ENGINE, userns_remap=True))
     assert [str(item) for item in differences(desired, THERE)] == ["user namespace: default → host"]
+
+
+def test_folders_that_are_to_be_relabelled_need_another_container() -> None:
+    assert lines(acme(selinux_relabel=True), THERE) == ["SELinux label: as it was → shared"]
+    assert lines(acme(selinux_relabel=True), replace(THERE, selinux_relabel=True)) == []
 
 
 def test_a_container_is_ours_by_its_label_and_that_of_this_deployment_only() -> None:

@@ -106,6 +106,16 @@ def test_mounts_are_told_by_target_whatever_their_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("modes", "on"),
+    [([], False), ([""], False), (["ro"], False), (["z"], True), (["ro,Z", "z"], True), (["z", "ro"], False)],
+)
+def test_folders_are_relabelled_where_every_one_of_them_was_asked_to_be(modes: list[str], on: bool) -> None:
+    mounts: list[dict[str, Any]] = [{"Type": "volume", "Name": "data", "Destination": "/x", "RW": True, "Mode": "z"}]
+    mounts += [{"Type": "bind", "Source": "/srv", "Destination": f"/{mode}", "Mode": mode} for mode in modes]
+    assert container_facts(inspected(Mounts=mounts)).selinux_relabel is on
+
+
+@pytest.mark.parametrize(
     ("asked", "actual", "told"),
     [
         ([("", "443")], [("0.0.0.0", "443"), ("::", "443")], [("", 443)]),
