@@ -18,6 +18,7 @@ from regdeploy.tls.acme.webroot import Webroot
 from tests.rig.acme.conftest import Client
 from tests.rig.parts.pebble import Pebble
 from tests.rig.parts.processes import free_ports
+from tests.unit.tls.ends import as_nobody, open_folder
 
 PROOF = Proof(name="registry.example.com", token="tok-en_1", key_authorization="tok-en_1.thumbprint")
 BELOW = ".well-known/acme-challenge"
@@ -109,6 +110,86 @@ def test_a_link_in_it_is_not_followed(tmp_path: Path, link: str) -> None:
     with pytest.raises(AcmeError, match="is a link"):
         Webroot(folder).start([PROOF])
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_link_of_another_user_on_the_way_is_refused_also_behind_one_of_our_own(tmp_path: Path) -> None:
+    (tmp_path / "www").mkdir()
+    (tmp_path / "theirs").symlink_to("www")
+    os.lchown(tmp_path / "theirs", 65534, 65534)
+    (tmp_path / "ours").symlink_to("theirs")
+    for folder in (tmp_path / "theirs", tmp_path / "ours"):
+        with pytest.raises(AcmeError, match="theirs is a link of another user") as caught:
+            Webroot(folder).start([PROOF])
+        assert caught.value.where == str(folder)
+    assert list((tmp_path / "www").iterdir()) == []
+
+
+def test_a_link_of_our_own_on_the_way_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "www").mkdir()
+    (tmp_path / "ours").symlink_to(tmp_path / "www")
+    solver = Webroot(tmp_path / "ours")
+    solver.start([PROOF])
+    assert (tmp_path / "www" / BELOW / PROOF.token).is_file()
+    solver.stop()
+
+
+def test_what_another_user_puts_in_its_place_meanwhile_is_not_touched(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "www", tmp_path / "elsewhere"
+    folder.mkdir()
+    (elsewhere / "acme-challenge").mkdir(parents=True)
+    (elsewhere / "acme-challenge" / PROOF.token).write_text("another's")
+    solver = Webroot(folder)
+    solver.start([PROOF])
+    (folder / ".well-known").rename(tmp_path / "moved")
+    (folder / ".well-known").symlink_to(elsewhere)
+    solver.stop()
+    assert (elsewhere / "acme-challenge" / PROOF.token).read_text() == "another's"
+    assert list((tmp_path / "moved").iterdir()) == []
+
+
+def test_what_somebody_put_beside_it_meanwhile_stays_with_its_folder(tmp_path: Path) -> None:
+    solver = Webroot(tmp_path)
+    solver.start([PROOF])
+    (tmp_path / BELOW / "another").write_text("somebody's")
+    solver.stop()
+    assert [path.name for path in (tmp_path / BELOW).iterdir()] == ["another"]
+
+
+def test_stopped_before_it_starts_it_writes_nothing_and_keeps_nothing_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - to be counted
+    solver = Webroot(tmp_path)
+    solver.stop()
+    solver.start([PROOF])
+    assert list(tmp_path.iterdir()) == []
+    again = Webroot(tmp_path)
+    again.start([PROOF])
+    again.stop()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - to be counted
+
+
+def test_a_folder_that_this_user_may_not_write_is_left_as_it_was() -> None:
+    with open_folder() as folder:
+        with as_nobody(folder), pytest.raises(AcmeError, match="cannot be written: Permission denied"):
+            Webroot(folder).start([PROOF])
+        assert list(folder.iterdir()) == []
+
+
+def test_links_in_a_circle_are_said_in_the_systems_words(tmp_path: Path) -> None:
+    (tmp_path / "www").symlink_to("www")
+    with pytest.raises(AcmeError, match="cannot be written: Too many levels of symbolic links"):
+        Webroot(tmp_path / "www").start([PROOF])
+
+
+def test_what_the_ca_does_not_find_is_said_with_what_must_lead_there(
+    tmp_path: Path, start_pebble: Callable[..., Pebble], make_client: Callable[..., Client]
+) -> None:
+    folder = tmp_path / "www"
+    folder.mkdir()
+    client = make_client(start_pebble(http_port=free_ports(1)[0]))
+    with pytest.raises(AcmeError) as caught:
+        client.issue("a.example.com", webroot=folder)
+    assert caught.value.hint.startswith("port 80 of a.example.com must lead the CA to the web server")
+    assert list(folder.iterdir()) == []
 
 
 def test_a_file_in_the_way_is_said_in_the_systems_words(tmp_path: Path) -> None:
