@@ -16,16 +16,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from regdeploy.tls.acme.challenges import Listeners, Proof
+from regdeploy.tls.acme.challenges import Listeners, Proof, within
 
 PROTOCOL = "acme-tls/1"
 _ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
+_OFFER = b"\x00\x10\x00\x0d\x00\x0b\x0a" + PROTOCOL.encode()  # ALPN with that name alone (RFC 8737 section 3)
+_NO_APPLICATION_PROTOCOL = 120  # RFC 7301 section 3.2; ssl has no name for it
 _PATIENCE = 5.0  # seconds for a whole handshake
+_PART = 16384  # bytes read at once
 _DAY = timedelta(days=1)
 
 
 class TlsAlpn01:
-    """Answers tls-alpn-01 on ``port`` of every address, to whoever asks for a name by SNI; others get no handshake."""
+    """Answers tls-alpn-01 on ``port`` of every address; a handshake for anything else ends with an alert."""
 
     kind = "tls-alpn-01"
 
@@ -44,23 +47,52 @@ class TlsAlpn01:
         self._listeners.stop()
 
     def _serve(self, connection: socket.socket) -> None:
-        """One handshake, step by step: a client that sends a byte now and then does not get more time for it."""
-        context = _server_context()
-        context.sni_callback = self._choose
+        """One handshake, within a time for all of it: a byte now and then does not get a client more."""
         until = time.monotonic() + _PATIENCE
-        connection.settimeout(_PATIENCE)
-        with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as secured:
-            secured.settimeout(max(0.001, until - time.monotonic()))
-            secured.do_handshake()
-            with suppress(OSError):
-                secured.unwrap()
+        heard = bytearray()
+        arrived, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = _server_context()
+        context.sni_callback = lambda secured, name, _: self._choose(secured, name, heard)
+        secured = context.wrap_bio(arrived, leaving, server_side=True)
+        try:
+            while not _is_done(secured):
+                _send(connection, leaving, until)
+                part = within(connection, until).recv(_PART)
+                if not part:
+                    return
+                heard += part
+                arrived.write(part)
+        finally:
+            _send(connection, leaving, until)  # the end of the handshake, or the alert that says why there is none
 
-    def _choose(self, secured: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
+    def _choose(self, secured: ssl.SSLObject, name: str | None, heard: bytearray) -> int | None:
+        """Have the name's certificate shown, or say which alert ends the handshake.
+
+        Asked before OpenSSL looks at ALPN, and Python has it go on where no protocol is agreed on. So ``heard``, what
+        the client has said so far, is looked through here.
+        """
+        if _OFFER not in heard:
+            return _NO_APPLICATION_PROTOCOL
         chosen = self._contexts.get((name or "").lower())
         if chosen is None:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         secured.context = chosen
         return None
+
+
+def _is_done(secured: ssl.SSLObject) -> bool:
+    try:
+        secured.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    with suppress(ssl.SSLError):  # it says goodbye, and would then wait for the client's
+        secured.unwrap()
+    return True
+
+
+def _send(connection: socket.socket, leaving: ssl.MemoryBIO, until: float) -> None:
+    if leaving.pending:
+        within(connection, until).sendall(leaving.read())
 
 
 def _server_name(name: str) -> str:

@@ -63,7 +63,7 @@ class Listeners:
         self._listeners: list[socket.socket] = []
         self._stopped = False
         self._lock = threading.Lock()  # between a stop that comes from outside and a start
-        self._slots = threading.BoundedSemaphore(_AT_ONCE)
+        self._connections: set[socket.socket] = set()
 
     def start(self) -> None:
         """Listen; the port is bound when it returns. Raises AcmeError, and then no family is bound."""
@@ -76,7 +76,7 @@ class Listeners:
                 raise self._refusal(error) from error
 
     def stop(self) -> None:
-        """Close the port, from any thread; nothing listens after it."""
+        """Close the port and what is connected to it, from any thread; nothing listens after it."""
         with self._lock:
             self._stopped = True
             self._close()
@@ -102,6 +102,9 @@ class Listeners:
             with suppress(OSError):  # not listening yet
                 listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which close() alone does not
             listener.close()
+        for connection in self._connections:
+            with suppress(OSError):  # gone already
+                connection.shutdown(socket.SHUT_RDWR)  # its thread closes it
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -109,10 +112,17 @@ class Listeners:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            if self._slots.acquire(blocking=False):
+            if self._admit(connection):
                 threading.Thread(target=self._serve, args=(connection,), name=self._kind, daemon=True).start()
             else:
                 connection.close()
+
+    def _admit(self, connection: socket.socket) -> bool:
+        with self._lock:
+            if self._stopped or len(self._connections) >= _AT_ONCE:
+                return False
+            self._connections.add(connection)
+            return True
 
     def _serve(self, connection: socket.socket) -> None:
         try:
@@ -121,7 +131,8 @@ class Listeners:
         except OSError:
             pass  # whoever it was went away; the CA comes again
         finally:
-            self._slots.release()
+            with self._lock:
+                self._connections.discard(connection)
 
     def _refusal(self, error: OSError) -> AcmeError:
         where = f"port {self.port}"
@@ -175,9 +186,17 @@ def _request(connection: socket.socket) -> bytes:
     until = time.monotonic() + _PATIENCE
     received = b""
     while b"\r\n\r\n" not in received and len(received) < _LONGEST:
-        connection.settimeout(max(0.001, until - time.monotonic()))
-        part = connection.recv(_LONGEST)
+        part = within(connection, until).recv(_LONGEST)
         if not part:
             break
         received += part
     return received
+
+
+def within(connection: socket.socket, until: float) -> socket.socket:
+    """The connection, to be waited for until then (of ``time.monotonic``). Raises TimeoutError where that is past."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    connection.settimeout(left)
+    return connection

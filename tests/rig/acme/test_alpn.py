@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -31,7 +34,9 @@ def solver() -> Iterator[TlsAlpn01]:
     made.stop()
 
 
-def handshake(solver: TlsAlpn01, name: str, *protocols: str, address: str = "127.0.0.1") -> tuple[str | None, bytes]:
+def handshake(
+    solver: TlsAlpn01, name: str | None, *protocols: str, address: str = "127.0.0.1"
+) -> tuple[str | None, bytes]:
     """The protocol agreed on and the certificate, DER."""
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -79,9 +84,30 @@ def test_an_address_is_asked_for_by_its_name_in_the_reverse_tree(solver: TlsAlpn
     assert [str(name.value) for name in names] == [address]
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_is_told_goodbye_in_each_version(solver: TlsAlpn01, version: ssl.TLSVersion) -> None:
+    solver.start([PROOF])
+    context = ssl._create_unverified_context()
+    context.minimum_version = context.maximum_version = version
+    context.set_alpn_protocols([PROTOCOL])
+    with (
+        socket.create_connection(("127.0.0.1", solver.port), 3) as plain,
+        context.wrap_socket(plain, server_hostname=NAME, suppress_ragged_eofs=False) as secured,
+    ):
+        assert secured.version() == version.name.replace("_", ".")
+        assert secured.recv(1) == b""
+
+
+@pytest.mark.parametrize("protocols", [(), ("h2",), ("http/1.1", "h2"), ("h2", PROTOCOL)], ids=str)
+def test_who_does_not_offer_the_protocol_alone_gets_an_alert(solver: TlsAlpn01, protocols: tuple[str, ...]) -> None:
+    solver.start([PROOF])
+    with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
+        handshake(solver, NAME, *protocols)
+
+
 def test_a_name_that_is_not_proved_and_a_client_that_names_none_get_no_handshake(solver: TlsAlpn01) -> None:
     solver.start([PROOF])
-    for name in ("elsewhere.example.com", "127.0.0.1"):  # an address is never sent as SNI
+    for name in ("elsewhere.example.com", None):
         with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
             handshake(solver, name, PROTOCOL)
     assert handshake(solver, NAME.upper(), PROTOCOL)[0] == PROTOCOL
@@ -96,17 +122,50 @@ def test_what_is_no_handshake_harms_nobody(solver: TlsAlpn01) -> None:
     assert handshake(solver, NAME, PROTOCOL)[0] == PROTOCOL
 
 
-def test_its_key_is_in_no_file_and_its_thread_is_gone(solver: TlsAlpn01) -> None:
+def test_a_handshake_in_pieces_is_one_handshake(solver: TlsAlpn01) -> None:
+    solver.start([PROOF])
+    arrived, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl._create_unverified_context()
+    context.set_alpn_protocols([PROTOCOL])
+    client = context.wrap_bio(arrived, leaving, server_hostname=NAME)
+    with socket.create_connection(("127.0.0.1", solver.port), 3) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while True:
+            with suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+                break
+            for byte in leaving.read():
+                plain.sendall(bytes([byte]))
+            arrived.write(plain.recv(16384))
+    assert client.selected_alpn_protocol() == PROTOCOL
+
+
+def test_sixty_four_that_say_nothing_are_not_waited_for_when_it_stops(solver: TlsAlpn01) -> None:
     before = set(threading.enumerate())
     solver.start([PROOF])
-    mine = set(threading.enumerate()) - before
-    handshake(solver, NAME, PROTOCOL)
+    idle = [socket.create_connection(("127.0.0.1", solver.port), 3) for _ in range(64)]
+    with pytest.raises(OSError):  # noqa: PT011 - the end or a reset, as the kernel has it
+        handshake(solver, NAME, PROTOCOL)
+    idle.pop().close()
+    for _ in range(300):
+        if len(set(threading.enumerate()) - before) <= 2 + len(idle):
+            break
+        time.sleep(0.01)
+    assert handshake(solver, NAME, PROTOCOL)[0] == PROTOCOL
     solver.stop()
-    for thread in mine:
+    for connection in idle:
+        assert connection.recv(1) == b""  # at once: each had seconds left
+        connection.close()
+    for thread in set(threading.enumerate()) - before:
         thread.join(3)
-    assert mine
-    assert not any(thread.is_alive() for thread in mine)
+        assert not thread.is_alive()
     assert is_free(solver.port)
+
+
+def test_its_key_is_in_no_file_once_it_listens(solver: TlsAlpn01) -> None:
+    solver.start([PROOF])
+    open_files = [Path(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers
+    assert not any("tls-alpn-01" in str(path.readlink()) for path in open_files if path.is_symlink())
 
 
 def test_a_taken_port_is_said_with_its_option(solver: TlsAlpn01) -> None:
