@@ -112,7 +112,7 @@ def _failed(ca: Network, authorization: messages.Authorization, solver: Solver) 
     name = _name(ca, authorization)
     for challenge in authorization.challenges or ():
         if challenge.error is not None:
-            return refused(from_error(challenge.error), name, ca.now(), (name,), solver.port)
+            return refused(from_error(challenge.error), name, ca.now(), (name,), solver)
     status = authorization.status.name if authorization.status else "nothing"
     return AcmeError(name, f"the CA calls its authorization {status}", "run the same command again: it asks anew")
 

@@ -11,6 +11,7 @@ from acme import messages
 from josepy.errors import Error as JoseError
 
 from regdeploy.errors import AcmeError
+from regdeploy.tls.acme.challenges import Solver
 from regdeploy.tls.acme.directory import retry_after
 
 _URN = "urn:ietf:params:acme:error:"
@@ -31,6 +32,10 @@ _HINTS = {
     "userActionRequired": "do what the CA asks there, then run the same command again",
 }
 _NOT_REACHED = ("connection", "unauthorized", "incorrectResponse", "tls")  # at a challenge; of a request they say else
+_ASKED_AT = {  # RFC 8555 section 8.3, RFC 8737 section 3
+    "http-01": (80, "other web servers"),
+    "tls-alpn-01": (443, "proxies that answer TLS themselves"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,21 +81,23 @@ def from_response(response: requests.Response, now: datetime) -> Problem:
     return Problem(code=code, words=words, status=response.status_code, retry_after=wait)
 
 
-def refused(problem: Problem, where: str, now: datetime, names: Sequence[str] = (), port: int = 0) -> AcmeError:
+def refused(
+    problem: Problem, where: str, now: datetime, names: Sequence[str] = (), solver: Solver | None = None
+) -> AcmeError:
     """The AcmeError for a problem.
 
-    ``names`` are those it is about; ``port`` is where this host answers http-01 when that failed, 0 elsewhere.
+    ``names`` are those it is about; ``solver`` is the one whose proof the CA did not accept, None elsewhere.
     """
     return AcmeError(
         where,
         problem.words,
-        _hint(problem, now, names, port),
+        _hint(problem, now, names, solver),
         problem=problem.code,
         retry_after=problem.retry_after,
     )
 
 
-def _hint(problem: Problem, now: datetime, names: Sequence[str], port: int) -> str:
+def _hint(problem: Problem, now: datetime, names: Sequence[str], solver: Solver | None) -> str:
     if problem.code == "rateLimited" or (problem.is_busy and problem.retry_after is not None):
         staging = "until then --staging shows whether everything else is right"
         if problem.retry_after is None:
@@ -98,7 +105,14 @@ def _hint(problem: Problem, now: datetime, names: Sequence[str], port: int) -> s
         until = now.astimezone(UTC) + timedelta(seconds=problem.retry_after)
         return f"the CA takes it again from {until:%Y-%m-%d %H:%M} UTC; {staging}"
     name = ", ".join(names) or "that name"
-    if port and problem.code in _NOT_REACHED:
-        here = "" if port == 80 else f"'s port {port}"  # noqa: PLR2004 - HTTP's own port
-        return f"port 80 of {name} must lead the CA to this host{here}: look at firewall, router, other web servers"
+    if solver is not None and solver.kind in _ASKED_AT and problem.code in _NOT_REACHED:
+        return _reach(name, solver)
     return _HINTS.get(problem.code, "").format(name=name)
+
+
+def _reach(name: str, solver: Solver) -> str:
+    port, in_the_way = _ASKED_AT[solver.kind]
+    if not solver.port:
+        return f"port {port} of {name} must lead the CA to the web server of --http-01-webroot's folder"
+    here = "" if solver.port == port else f"'s port {solver.port}"
+    return f"port {port} of {name} must lead the CA to this host{here}: look at firewall, router, {in_the_way}"

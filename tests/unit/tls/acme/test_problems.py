@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 import requests
@@ -11,7 +12,10 @@ from acme import messages
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regdeploy.tls.acme.alpn import TlsAlpn01
+from regdeploy.tls.acme.challenges import Http01, Solver
 from regdeploy.tls.acme.problems import Problem, from_error, from_response, refused
+from regdeploy.tls.acme.webroot import Webroot
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -31,9 +35,9 @@ def document(code: str, **members: object) -> dict[str, object]:
     return {"type": f"urn:ietf:params:acme:error:{code}", **members}
 
 
-def said(problem: Problem, port: int = 0, names: tuple[str, ...] = ("a.example",)) -> str:
+def said(problem: Problem, solver: Solver | None = None, names: tuple[str, ...] = ("a.example",)) -> str:
     """The error's text as the user reads it."""
-    error = refused(problem, "ca.example", NOW, names, port)
+    error = refused(problem, "ca.example", NOW, names, solver)
     return f"{error}\nhint: {error.hint}" if error.hint else str(error)
 
 
@@ -131,12 +135,20 @@ def test_the_hint_fits_the_type(code: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["connection", "unauthorized", "incorrectResponse", "tls"])
-def test_a_challenge_that_failed_is_about_port_80_and_a_request_is_not(code: str) -> None:
+def test_a_challenge_that_failed_is_about_the_port_that_the_ca_asks_at_and_a_request_is_not(code: str) -> None:
     problem = Problem(code=code, words="no")
     rest = ": look at firewall, router, other web servers"
     assert said(problem) == "ca.example: no"
-    assert said(problem, 80) == f"ca.example: no\nhint: port 80 of a.example must lead the CA to this host{rest}"
-    assert said(problem, 8080).endswith(f"port 80 of a.example must lead the CA to this host's port 8080{rest}")
+    assert said(problem, Http01(80)) == (
+        f"ca.example: no\nhint: port 80 of a.example must lead the CA to this host{rest}"
+    )
+    assert said(problem, Http01(8080)).endswith(f"port 80 of a.example must lead the CA to this host's port 8080{rest}")
+    tls = ": look at firewall, router, proxies that answer TLS themselves"
+    assert said(problem, TlsAlpn01(443)).endswith(f"hint: port 443 of a.example must lead the CA to this host{tls}")
+    assert said(problem, TlsAlpn01(8443)).endswith(f"this host's port 8443{tls}")
+    assert said(problem, Webroot(Path("/srv"))).endswith(
+        "hint: port 80 of a.example must lead the CA to the web server of --http-01-webroot's folder"
+    )
 
 
 def test_several_names_or_none_are_named_in_the_hint() -> None:
@@ -163,4 +175,4 @@ _MEMBERS = st.sampled_from(["type", "detail", "title", "subproblems", "identifie
 def test_no_answer_is_too_odd_to_be_told(body: object, status: int) -> None:
     problem = from_response(answer(status, body), NOW)
     assert problem.status == status
-    assert str(refused(problem, "ca.example", NOW, ("a.example",), 80)).startswith("ca.example: ")
+    assert str(refused(problem, "ca.example", NOW, ("a.example",), Http01(80))).startswith("ca.example: ")
