@@ -100,6 +100,11 @@ def is_ours(container: ContainerFacts, name: str) -> bool:
     return container.labels.get(LABEL_DEPLOYMENT) == name
 
 
+def start_of(container: ContainerFacts) -> str:
+    """This very start of it, in words for comparing: what a registry reads, it reads when it starts."""
+    return f"{container.id} {container.started_at.isoformat() if container.started_at else 'never'}"
+
+
 def as_deployed(spec: Spec, container: ContainerFacts) -> Spec:
     """``spec`` with what the container says of how it is reached: its port, address, name, TLS and login.
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from regdeploy.engine.archive_files import Files, open_files, unfit
 from regdeploy.engine.archive_forms import ArchivedImage, familiar, images_in
+from regdeploy.engine.facts import archived_facts
+from regdeploy.engine.model import ImageFacts
 
 _BLOCK = 512
 _WHICH = "say which with --image"
@@ -30,6 +32,15 @@ def archive_names(path: Path) -> tuple[str, ...]:
     """
     with open_files(path) as files:
         return tuple(dict.fromkeys(name for image in images_in(files) for name in image.names))
+
+
+def archived_image(path: Path, architecture: str, tag_as: str = "") -> ImageFacts:
+    """What the engine would have once it has loaded the archive; ``id`` is the digest of the image's configuration.
+
+    The image is chosen as by :func:`open_archive`, and no layer is read. Raises ImageError ``image.archive``.
+    """
+    with open_archive(path, architecture, tag_as) as archive:
+        return archived_facts(json.loads(archive.image.config), identity=archive.image.id)
 
 
 @dataclass(frozen=True)

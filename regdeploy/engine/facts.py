@@ -73,6 +73,21 @@ def image_facts(answer: Json) -> ImageFacts:
         size=int(answer.get("Size") or 0),
         created=answer.get("Created") or "",
         version=(config.get("Labels") or {}).get("org.opencontainers.image.version", ""),
+        layers=tuple(_part(answer, "RootFS").get("Layers") or ()),
+    )
+
+
+def archived_facts(config: Json, *, identity: str) -> ImageFacts:
+    """One image from its configuration (OCI image-spec, config.md), as the engine will describe it once it has it."""
+    return image_facts(
+        {
+            "Id": identity,
+            "Config": config.get("config"),
+            "Architecture": config.get("architecture"),
+            "Os": config.get("os"),
+            "Created": config.get("created"),
+            "RootFS": {"Layers": _part(config, "rootfs").get("diff_ids")},
+        }
     )
 
 

@@ -158,6 +158,21 @@ class ImageFacts:
     """RFC 3339, as the image says."""
     version: str = ""
     """The label ``org.opencontainers.image.version``."""
+    layers: tuple[str, ...] = ()
+    """Digests of the unpacked layers, the lowest first."""
+
+    def is_same(self, other: ImageFacts) -> bool:
+        """Whether ``other`` is this image, by whatever the two are called.
+
+        An engine with containerd's image store calls an image by its manifest, an archive by its configuration: then
+        what they are made of decides.
+        """
+        return self.id == other.id or (bool(self.layers) and self._content == other._content)
+
+    @property
+    def _content(self) -> tuple[object, ...]:
+        run = (self.entrypoint, self.command, dict(self.environment))
+        return (self.layers, *run, self.os, self.architecture, self.version)
 
 
 @dataclass(frozen=True, kw_only=True)
