@@ -147,6 +147,22 @@ def test_what_another_user_puts_in_its_place_meanwhile_is_not_touched(tmp_path: 
     assert list((tmp_path / "moved").iterdir()) == []
 
 
+def test_a_link_that_comes_while_it_writes_leads_nowhere(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "www", tmp_path / "elsewhere"
+    folder.mkdir()
+    (elsewhere / "acme-challenge").mkdir(parents=True)
+
+    class Meanwhile(list[Proof]):
+        def __iter__(self) -> Iterator[Proof]:
+            (folder / ".well-known").rename(tmp_path / "moved")
+            (folder / ".well-known").symlink_to(elsewhere)
+            return super().__iter__()
+
+    Webroot(folder).start(Meanwhile([PROOF]))
+    assert list((elsewhere / "acme-challenge").iterdir()) == []
+    assert (tmp_path / "moved" / "acme-challenge" / PROOF.token).is_file()
+
+
 def test_what_somebody_put_beside_it_meanwhile_stays_with_its_folder(tmp_path: Path) -> None:
     solver = Webroot(tmp_path)
     solver.start([PROOF])
