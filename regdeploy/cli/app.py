@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import regdeploy
-from regdeploy.cli import doctor, down, init, logs, renew, status, trust, up
+from regdeploy.cli import agent, doctor, down, init, logs, renew, status, trust, up
 from regdeploy.cli.errors import INTERRUPTED, tell
 
 #: The commands in the order of the help, and the file of each.
@@ -20,6 +20,7 @@ COMMANDS = {
     "plan": up,
     "status": status,
     "renew": renew,
+    "agent": agent,
     "down": down,
     "doctor": doctor,
     "init": init,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,13 @@ class Context:
         """The real parts: this host's engine, network, name servers and clock."""
         from datetime import UTC, datetime  # noqa: PLC0415 - as above
 
-        from regdeploy.deployment.world import AcmeAuthority, NetworkEndpoint, SystemNames, World  # noqa: PLC0415
+        from regdeploy.deployment.world import (  # noqa: PLC0415 - a command that only prints help needs none
+            AcmeAuthority,
+            NetworkEndpoint,
+            SystemdTimers,
+            SystemNames,
+            World,
+        )
         from regdeploy.engine.connect import connect  # noqa: PLC0415 - the Docker SDK
         from regdeploy.host.lock import user_name  # noqa: PLC0415 - as above
 
@@ -65,10 +72,19 @@ class Context:
             endpoint=NetworkEndpoint(),
             authority=AcmeAuthority(),
             names=SystemNames(),
+            timers=SystemdTimers(_program()),
             now=lambda: datetime.now(UTC),
             uid=uid,
             who=os.environ.get("SUDO_USER") or user_name(uid),
         )
+
+
+def _program() -> Path | None:
+    """The file that was started as ``regdeploy``, or the one beside this Python; None where there is neither."""
+    for path in (Path(sys.argv[0]), Path(sys.executable).parent / "regdeploy"):
+        if path.name == "regdeploy" and path.is_file():
+            return path.absolute()
+    return None
 
 
 def command(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -23,7 +25,7 @@ def renew(
 ) -> None:
     """Renew the certificate where it is due, have it served and verify that. A timer does this twice a day."""
     from regdeploy.cli.screen import Screen, document  # noqa: PLC0415 - help needs nothing of this
-    from regdeploy.deployment import renewing  # noqa: PLC0415 - as above
+    from regdeploy.deployment import renewing, unattended  # noqa: PLC0415 - as above
     from regdeploy.deployment.domains import shown  # noqa: PLC0415 - as above
     from regdeploy.deployment.request import resolve_request  # noqa: PLC0415 - as above
 
@@ -40,9 +42,20 @@ def renew(
         if dry_run:
             words = renewing.prove(request, world, lambda text: screen.labelled("certificate", text))
         else:
-            done = renewing.renew(request, world, screen, forced=force, ignore=ignore or ())
+            done = unattended.run(request, world, screen, by=_by(), forced=force, ignore=ignore or (), tell=_tell)
             words, steps = done.words, done.planned.plan.as_json()
     if not context.as_json:
         print(words)
     else:
         document({"name": spec.name, "url": spec.url, "changed": bool(steps), "message": words, "steps": steps})
+
+
+def _tell(words: str) -> None:
+    print(f"warning: {words}", file=sys.stderr)
+
+
+def _by() -> str:
+    """What started us: systemd says so (systemd.exec(5)), and who has a terminal is a person."""
+    if os.environ.get("INVOCATION_ID"):
+        return "systemd"
+    return "hand" if sys.stdin is not None and sys.stdin.isatty() else "cron"

@@ -106,14 +106,23 @@ def _what_is_served(found: Status, now: datetime) -> Iterator[tuple[str, str]]:
     by = facts.trusted_by if facts else ""
     days = (served.not_after - now).days
     yield "certificate", f"{served.issuer_name}, {trusted.get(by, f'proved by {by}')}, for {', '.join(served.names)}"
-    yield "", f"until {served.not_after:%Y-%m-%d} ({days} days){_renewal(found)}"
+    due = f", renewed from {found.due:%Y-%m-%d} on" if found.due else ""
+    yield "", f"until {served.not_after:%Y-%m-%d} ({days} days){due}"
+    if found.due:
+        yield "renewal", _renewal(found)
 
 
 def _renewal(found: Status) -> str:
-    from regdeploy.deployment.operations import renewal_words  # noqa: PLC0415 - as above
-
-    words = renewal_words(found.spec)
-    return f".{words}" if words else ""
+    """What will run it, and how it went the last time."""
+    timer, last = found.observed.timer, found.runs[-1] if found.runs else None
+    following = f", next {timer.next_run:%Y-%m-%d %H:%M} UTC" if timer and timer.next_run else ""
+    words = {
+        "systemd": f"the timer of systemd{following}",
+        "agent": "`regdeploy agent`",
+        "cron": "a script or cron",
+        "": "nothing runs it: start `regdeploy agent`, or let cron run `regdeploy renew` twice a day",
+    }[found.renewed_by]
+    return words + (f"; last {last.at:%Y-%m-%d %H:%M} UTC, {'failed' if last.failed else 'done'}" if last else "")
 
 
 def _storage(found: Status) -> str:

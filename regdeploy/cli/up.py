@@ -67,7 +67,7 @@ def _up(
         yes=yes,
     ) as screen:
         done = operations.up(request, world, screen, password=password, ignore=ignore)
-        _closing(screen, done)
+        _closing(screen, done, world)
     if context.as_json:
         document(
             {
@@ -137,7 +137,7 @@ def _password(context: Context, from_stdin: bool) -> Secret | None:
     return check_password(Secret(first))
 
 
-def _closing(screen: Screen, done: Planned) -> None:
+def _closing(screen: Screen, done: Planned, world: World) -> None:
     """The last lines: where it is, what comes next, and the password that is shown once."""
     from regdeploy.deployment import operations  # noqa: PLC0415 - as above
     from regdeploy.deployment.settings import Tls  # noqa: PLC0415 - as above
@@ -145,7 +145,7 @@ def _closing(screen: Screen, done: Planned) -> None:
 
     spec = done.spec
     if done.plan.steps:
-        screen.line(f"{spec.url} is up.{operations.renewal_words(spec)}")
+        screen.line(f"{spec.url} is up.{operations.renewal_words(done, world)}")
     else:
         screen.line(f"{spec.url} is as it should be: nothing to do.")
     login = operations.first_login(spec)

@@ -29,6 +29,7 @@ from regdeploy.deployment.steps import (
     ActivateWorkload,
     FetchImage,
     InstallCertificate,
+    InstallTimer,
     IssueCertificate,
     MakeFolders,
     MakeSecret,
@@ -152,6 +153,8 @@ class Application:
                 return self._install(step)
             case VerifyServing():
                 return self._verify()
+            case InstallTimer():
+                return self._install_timer()
             case _:
                 return self._container(step)
 
@@ -163,7 +166,7 @@ class Application:
             case MakeSecret():
                 write_whole(self._layout.http_secret, secrets.token_hex(32).encode(), 0o600)
             case WriteConfig():
-                self._write_config(step.text)
+                self._write_config(step)
             case SetPassword():
                 self._set_password(step)
             case SaveSpec():
@@ -172,12 +175,15 @@ class Application:
                 assert_never(step)
         return ""
 
-    def _write_config(self, text: str) -> None:
-        before = self._config_text
+    def _write_config(self, step: WriteConfig) -> None:
+        before, unread = self._config_text, self._observed.config_unread_by
         if before:
+            self._undo_files.append(lambda: write_whole(self._layout.unread, f"{unread}\n".encode(), 0o644))
             self._undo_files.append(lambda: write_whole(self._layout.config_file, before.encode(), 0o644))
-        write_whole(self._layout.config_file, text.encode(), 0o644)
-        self._config_text = text
+        if step.unread_by:  # first: once the file is right, nothing else tells that the registry has read another one
+            write_whole(self._layout.unread, f"{step.unread_by}\n".encode(), 0o644)
+        write_whole(self._layout.config_file, step.text.encode(), 0o644)
+        self._config_text = step.text
 
     def _set_password(self, step: SetPassword) -> None:
         password = self._password
@@ -275,6 +281,14 @@ class Application:
         self._store.install(number, certificate_name(step.domain))
         self._current = number
         return f"version {number:04}"
+
+    def _install_timer(self) -> str:
+        """The registry serves by now: without a timer it goes on to, and ``status`` says that nothing renews it."""
+        try:
+            self._world.timers.install(self._spec.root, self._spec.name)
+        except RegdeployError as error:
+            return f"not installed: {error}"
+        return ""
 
     def _verify(self) -> str:
         spec = self._spec

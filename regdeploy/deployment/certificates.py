@@ -11,6 +11,7 @@ from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import InstallCertificate, IssueCertificate, Step
 from regdeploy.registry.environment import certificate_name
+from regdeploy.tls.attempts import Attempts
 from regdeploy.tls.renewal import Wait, due_at, is_emergency, wait_before_order
 from regdeploy.tls.store import StoredVersion
 
@@ -19,19 +20,19 @@ from regdeploy.tls.store import StoredVersion
 class CertificatePlan:
     """What is to be done for the certificate.
 
-    ``fingerprint`` is the leaf that should be served if nothing changes; ``needs_port`` is the host port that the
-    challenge needs, 0 for none.
+    ``fingerprint`` is the leaf that should be served, empty where it is yet to be issued; ``changes`` says that another
+    version will be current afterwards; ``needs_port`` is the host port that the challenge needs, 0 for none.
     """
 
     issue: tuple[Step, ...] = ()
     install: tuple[Step, ...] = ()
     fingerprint: str = ""
+    changes: bool = False
     needs_port: int = 0
 
-    @property
-    def changes(self) -> bool:
-        """Whether another certificate will be current afterwards."""
-        return bool(self.install)
+    def unread_by(self, served: str) -> bool:
+        """Whether a registry that serves the leaf ``served`` (SHA-256, lower hex) must be restarted to read it."""
+        return self.changes or served != self.fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +60,13 @@ def plan_certificate(spec: Spec, observed: Observed, now: datetime, renewal: Ren
         issue = IssueCertificate(names=spec.domains, why=why)
         install = InstallCertificate(version=None, domain=spec.domain, why="pair and chain change together")
         port = observed.challenges[0].port if observed.challenges else 0
-        return CertificatePlan(issue=(issue,), install=(install,), needs_port=port)
+        return CertificatePlan(issue=(issue,), install=(install,), changes=True, needs_port=port)
     if facts.current == newest.number and linked(observed, spec):
         return CertificatePlan(fingerprint=newest.leaf.fingerprint_sha256)
-    reason = "it was issued and is not in place" if facts.current != newest.number else "its links are missing"
+    changes = facts.current != newest.number
+    reason = "it was issued and is not in place" if changes else "its links are missing"
     install = InstallCertificate(version=newest.number, domain=spec.domain, why=reason)
-    return CertificatePlan(install=(install,), fingerprint=newest.leaf.fingerprint_sha256)
+    return CertificatePlan(install=(install,), fingerprint=newest.leaf.fingerprint_sha256, changes=changes)
 
 
 def newest_fitting(spec: Spec, observed: Observed, now: datetime) -> StoredVersion | None:
@@ -105,11 +107,11 @@ def _why_asked_otherwise(version: StoredVersion, spec: Spec) -> str:
     return ""
 
 
-def waiting(spec: Spec, observed: Observed, now: datetime, *, patient: bool) -> Wait | None:
+def waiting(spec: Spec, record: Attempts | None, now: datetime, *, patient: bool) -> Wait | None:
     """Why the CA is not to be asked now; None where it may be, and where no CA is."""
-    if observed.attempts is None:
+    if record is None:
         return None
-    return wait_before_order(observed.attempts, now, patient=patient, limited=spec.acme_directory == LETS_ENCRYPT)
+    return wait_before_order(record, now, patient=patient, limited=spec.acme_directory == LETS_ENCRYPT)
 
 
 def _why_issue(spec: Spec, observed: Observed, newest: StoredVersion | None, now: datetime, renewal: Renewal) -> str:
@@ -125,6 +127,6 @@ def _why_issue(spec: Spec, observed: Observed, newest: StoredVersion | None, now
     if renewal.forced:
         return renewal.forced
     patient = renewal.patient and not is_emergency(newest.leaf, now)
-    if now >= due and not waiting(spec, observed, now, patient=patient):
+    if now >= due and not waiting(spec, observed.attempts, now, patient=patient):
         return f"renewal is due since {due:%Y-%m-%d}, it ends {newest.leaf.not_after:%Y-%m-%d}"
     return ""

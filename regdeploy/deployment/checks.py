@@ -176,7 +176,7 @@ def _rate_limit(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Che
     """What the CA has said before: it is not asked what it would refuse, which would only make it worse."""
     if host.directory is None and not host.directory_problem:
         return
-    wait = waiting(spec, observed, host.now, patient=False)
+    wait = waiting(spec, observed.attempts, host.now, patient=False)
     if wait is not None:
         yield _stop(
             wait.limit,

@@ -70,6 +70,21 @@ class Layout:
         return self.acme / "attempts.json"
 
     @property
+    def unread(self) -> Path:
+        """Which start of the container may have read another config.yml than the one that is there."""
+        return self.config / "unread"
+
+    @property
+    def runs(self) -> Path:
+        """What the timer, the agent or cron did."""
+        return self.acme / "runs.json"
+
+    @property
+    def hooks(self) -> Path:
+        """The hooks that failed and are to be called again."""
+        return self.acme / "hooks.json"
+
+    @property
     def authority(self) -> Path:
         """The private CA of ``--tls internal``; never mounted, made only where it is used."""
         return self.root / "ca"

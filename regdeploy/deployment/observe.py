@@ -92,8 +92,15 @@ def observe(spec: Spec, world: World, *, password: Secret | None = None, view: E
         served=world.endpoint.probe(reached, trust_of(spec)) if running else None,
         saved=None if saved is None else _saved(saved),
         challenges=_challenges(spec, view.workload) if spec.tls is Tls.ACME else (),
+        timer=world.timers.facts(spec.root, spec.name) if wants_timer(spec) else None,
+        config_unread_by=(read_text(layout.unread) or "").strip(),
         attempts=attempts_of(spec) if spec.tls is Tls.ACME else None,
     )
+
+
+def wants_timer(spec: Spec) -> bool:
+    """Whether there is something to renew, and it is to happen by itself."""
+    return spec.timer and spec.tls in (Tls.ACME, Tls.INTERNAL)
 
 
 def attempts_of(spec: Spec) -> Attempts:

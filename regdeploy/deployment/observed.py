@@ -14,6 +14,7 @@ from regdeploy.host.disk import DiskFacts
 from regdeploy.host.folders import FolderFacts
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.host.ports import PortHolder
+from regdeploy.host.systemd import TimerFacts
 from regdeploy.registry.api import EndpointFacts
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import DirectoryFacts
@@ -30,7 +31,10 @@ class Observed:
     key, already checked, with ``--tls files``; ``users`` are those of htpasswd; ``password_given`` says that a password
     came with the command and is not yet ``spec.user``'s; ``saved`` is what regdeploy.toml holds, None without one;
     ``challenges`` are the kinds that an order would try, in order, none where no CA is asked; ``attempts`` is what was
-    tried for these names at that CA, None where no CA is asked.
+    tried for these names at that CA, None where no CA is asked; ``archived`` is the image of an archive that was given
+    with the command, None where that is not to be looked at; ``config_unread_by`` is the start of the container that
+    may have read another config.yml; ``timer`` is systemd's, None where there is none to be
+    had, or none is wanted.
     """
 
     engine: EngineFacts
@@ -48,7 +52,10 @@ class Observed:
     served: EndpointFacts | None
     saved: Mapping[str, object] | None
     challenges: tuple[Challenge, ...] = ()
+    archived: ImageFacts | None = None
+    config_unread_by: str = ""
     attempts: Attempts | None = None
+    timer: TimerFacts | None = None
 
     @property
     def served_fingerprint(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import regdeploy
 from regdeploy.deployment.apply import Application, describe_image
+from regdeploy.deployment.archived import with_archive
 from regdeploy.deployment.checks import Check, Verdict, checks
 from regdeploy.deployment.history import Entry, record
 from regdeploy.deployment.layout import Layout
@@ -35,7 +36,6 @@ from regdeploy.registry import users
 from regdeploy.registry.config import render_config
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings
-from regdeploy.tls.renewal import renew_after
 from regdeploy.tls.store import CertificateStore
 
 
@@ -89,7 +89,7 @@ def up(
 
 def _planned(resolved: Resolved, world: World, password: Secret | None) -> Planned:
     spec = resolved.spec
-    observed = observe(spec, world, password=password)
+    observed = with_archive(resolved, observe(spec, world, password=password))
     config_text = render_config(tls=spec.tls is not Tls.OFF)
     return Planned(resolved=resolved, observed=observed, plan=plan(resolved, observed, config_text, world.now()))
 
@@ -266,6 +266,7 @@ def down(request: Request, world: World, teardown: Teardown) -> Teardown:
         if not set(again.paths) <= set(teardown.paths) or not set(_names(again)) <= set(_names(teardown)):
             raise UsageError(str(spec.root), "something was deployed meanwhile", "look again, then repeat the command")
         started = time.monotonic()
+        world.timers.remove(spec.name)
         _remove_containers(world, again.containers)
         if again.purge:
             _delete(spec, again.paths)
@@ -318,15 +319,15 @@ def user_without_password(request: Request) -> str:
     return "" if spec.user in users.read(Layout(spec.root).htpasswd) else spec.user
 
 
-def renewal_words(spec: Spec) -> str:
-    """When the current certificate is renewed, and by what; empty where nothing renews it."""
+def renewal_words(planned: Planned, world: World) -> str:
+    """What renews the certificate, for the last line of ``up``; empty where there is nothing to renew."""
+    spec = planned.spec
     if spec.tls in (Tls.OFF, Tls.FILES):
         return ""
-    facts = CertificateStore(Layout(spec.root).certs).read()
-    for version in facts.versions:
-        if version.number == facts.current and not version.problem:
-            return f" `regdeploy up` renews its certificate from {renew_after(version.leaf):%Y-%m-%d} on."
-    return ""
+    timer = world.timers.facts(spec.root, spec.name) if spec.timer else None
+    if timer is not None and timer.active:
+        return f" Renewal: systemd{f', next {timer.next_run:%Y-%m-%d %H:%M} UTC' if timer.next_run else ''}."
+    return " Nothing renews it yet: start `regdeploy agent`, or let cron run `regdeploy renew` twice a day."
 
 
 def initial_file(flags: Mapping[str, object]) -> str:

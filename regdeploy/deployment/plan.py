@@ -11,23 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from regdeploy.deployment.certificates import CertificatePlan, Renewal, plan_certificate
+from regdeploy.deployment.container import ContainerPlan, plan_container
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
-from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Resolved, Spec, to_saved
 from regdeploy.deployment.steps import (
     WORDS,
-    ActivateWorkload,
-    FetchImage,
+    InstallTimer,
     MakeFolders,
     MakeSecret,
-    PrepareWorkload,
-    RemoveCandidate,
     RestartWorkload,
     SaveSpec,
     SetPassword,
-    SettleWorkload,
-    StartWorkload,
     Step,
     StopWorkload,
     Together,
@@ -35,8 +30,7 @@ from regdeploy.deployment.steps import (
     WriteConfig,
     flat,
 )
-from regdeploy.deployment.workload import desired_workload, differences, is_ours
-from regdeploy.engine.model import ContainerFacts, Workload
+from regdeploy.deployment.workload import is_ours, start_of
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ def plan(resolved: Resolved, observed: Observed, config_text: str, now: datetime
     """
     spec = resolved.spec
     certificate = plan_certificate(spec, observed, now)
-    container = _container(spec, observed, config_text, certificate, now)
+    container = plan_container(spec, observed, config_text, certificate, now)
     steps = (
         *_files(spec, observed, config_text),
         *_access(spec, resolved.sources, observed),
@@ -93,6 +87,7 @@ def plan(resolved: Resolved, observed: Observed, config_text: str, now: datetime
         *certificate.install,
         *container.finish,
         *_save(resolved, observed),
+        *_timer(observed),
     )
     return Plan(steps)
 
@@ -105,7 +100,8 @@ def plan_renewal(spec: Spec, observed: Observed, now: datetime, renewal: Renewal
     certificate = plan_certificate(spec, observed, now, renewal)
     current = observed.workload.current
     serves = current is not None and current.running and is_ours(current, spec.name)
-    if not certificate.changes and not (serves and observed.served_fingerprint != certificate.fingerprint):
+    stale = serves and certificate.unread_by(observed.served_fingerprint)
+    if not certificate.install and not stale:
         return Plan(())
     restart = RestartWorkload(why="a registry reads its certificate only at start", interrupts=True)
     verify = VerifyServing(why="only a handshake shows what is served")
@@ -114,7 +110,7 @@ def plan_renewal(spec: Spec, observed: Observed, now: datetime, renewal: Renewal
             *_free_port(certificate, observed),
             *certificate.issue,
             *certificate.install,
-            *((restart, verify) if serves else ()),
+            *((restart, verify) if stale else ()),
         )
     )
 
@@ -130,8 +126,17 @@ def _files(spec: Spec, observed: Observed, config_text: str) -> tuple[Step, ...]
         steps.append(MakeSecret(why="an upload must survive a replaced container"))
     if observed.config_text != config_text:
         what = "is not what this version writes" if observed.config_text else "is not there yet"
-        steps.append(WriteConfig(text=config_text, why=f"{layout.config_file} {what}"))
+        steps.append(
+            WriteConfig(text=config_text, unread_by=_reader(spec, observed), why=f"{layout.config_file} {what}")
+        )
     return tuple(steps)
+
+
+def _reader(spec: Spec, observed: Observed) -> str:
+    """The start of our container that may have read the config.yml which is about to be written over."""
+    current = observed.workload.current
+    read = bool(observed.config_text) and current is not None and current.running and is_ours(current, spec.name)
+    return start_of(current) if current is not None and read else ""
 
 
 def _access(spec: Spec, sources: Mapping[str, str], observed: Observed) -> tuple[Step, ...]:
@@ -148,124 +153,7 @@ def _access(spec: Spec, sources: Mapping[str, str], observed: Observed) -> tuple
     return (SetPassword(user=spec.user, generated=generated, why=why),) if wanted else ()
 
 
-@dataclass(frozen=True)
-class _Container:
-    """The container's part: what can be done while the order is under way, and what must wait for the certificate."""
-
-    prepare: tuple[Step, ...] = ()
-    finish: tuple[Step, ...] = ()
-
-
-def _container(
-    spec: Spec, observed: Observed, config_text: str, certificate: CertificatePlan, now: datetime
-) -> _Container:
-    there = observed.workload
-    fetch: tuple[Step, ...] = ()
-    if observed.image is None:
-        archived = f" of {spec.image_archive}" if spec.image_archive else ""
-        why = f"the engine does not have {spec.image}{archived}"
-        fetch = (FetchImage(reference=spec.image, archive=spec.image_archive, why=why),)
-    desired = _desired(spec, observed, config_text)
-    current = there.current
-    if current is not None and is_ours(current, spec.name) and desired is not None:
-        changed = differences(desired, current)
-        if not changed:
-            unwanted = there.candidate is not None and is_ours(there.candidate, spec.name)
-            clear = (RemoveCandidate(why="it was prepared and never needed"),) if unwanted else ()
-            stale = bool(observed.config_text) and observed.config_text != config_text
-            finish = _keep(spec, observed, current, certificate, now, stale=stale)
-            return _Container(prepare=fetch, finish=(*finish, *clear))
-        why = "; ".join(map(str, changed))
-    else:
-        why = _why_new(spec, observed)
-    return _replace(spec, observed, desired, fetch, why, now)
-
-
-def _desired(spec: Spec, observed: Observed, config_text: str) -> Workload | None:
-    if observed.image is None or observed.http_secret is None:
-        return None
-    return desired_workload(spec, observed.image, observed.engine, observed.http_secret, config_text)
-
-
-def _why_new(spec: Spec, observed: Observed) -> str:
-    there = observed.workload
-    current = there.current
-    if current is None:
-        return "a replacement was interrupted" if there.previous else "nothing runs yet"
-    if not is_ours(current, spec.name):
-        return describe_foreign(current)
-    if observed.image is None:
-        return f"the image is to be {spec.image}"
-    return "the upload secret is missing"
-
-
-def describe_foreign(container: ContainerFacts) -> str:
-    """What a container is that somebody else made under our name, and what becomes of it."""
-    ports = ", ".join(f"{port.host_port}→{port.container_port}" for port in container.publishes) or "no port"
-    data = [mount for mount in container.mounts if mount.target == "/var/lib/registry"]
-    where = f"data in {data[0].kind} {data[0].source}" if data else "data inside the container"
-    return (
-        f"{container.name} was not made by regdeploy ({container.image or container.image_id}, {ports}, {where}); "
-        "it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over"
-    )
-
-
-def _replace(
-    spec: Spec, observed: Observed, desired: Workload | None, fetch: tuple[Step, ...], why: str, now: datetime
-) -> _Container:
-    there = observed.workload
-    prepared = desired is not None and there.candidate is not None and is_ours(there.candidate, spec.name)
-    prepared = prepared and not differences(desired, there.candidate)  # type: ignore[arg-type]  # both are there
-    prepare: tuple[Step, ...] = fetch if prepared else (*fetch, PrepareWorkload(why=why))
-    serving = there.current is not None and there.current.running
-    foreign = there.current is not None and not is_ours(there.current, spec.name)
-    activate = ActivateWorkload(why=why, interrupts=serving, destroys=False)
-    verify = VerifyServing(why="a container that does not serve must not replace one that did")
-    # What the engine keeps as the one before: our own current container counts as unproved beside a previous one.
-    unproved = there.current is not None and there.previous is not None and is_ours(there.current, spec.name)
-    old = there.previous if unproved else there.current or there.previous
-    finish: list[Step] = [activate, verify]
-    if old is not None:
-        finish.append(_settle(spec, old, now))
-    if foreign and not serving:
-        finish[0] = ActivateWorkload(why=why, interrupts=True)  # it may be somebody's: always asked about
-    return _Container(prepare=prepare, finish=tuple(finish))
-
-
-def _settle(spec: Spec, old: ContainerFacts, now: datetime) -> SettleWorkload:
-    if is_ours(old, spec.name):
-        return SettleWorkload(why="the new one is verified")
-    kept = f"{spec.name}-replaced-{now:%Y%m%d-%H%M%S}"
-    return SettleWorkload(keep_as=kept, why=f"it was not made by regdeploy: kept, stopped, as {kept}")
-
-
-def _keep(
-    spec: Spec, observed: Observed, current: ContainerFacts, certificate: CertificatePlan, now: datetime, *, stale: bool
-) -> tuple[Step, ...]:
-    """The container is the right one: start it, restart it for a certificate, or leave it alone.
-
-    ``stale`` says that config.yml was changed by hand: the registry may have been started with that.
-    """
-    verify = VerifyServing(why="only a handshake shows what is served")
-    previous = observed.workload.previous
-    settle: tuple[Step, ...] = (_settle(spec, previous, now),) if previous else ()
-    if not current.running:
-        code = f", exit {current.exit_code}" if current.exit_code is not None else ""
-        why = "it was never started" if current.state == "created" else f"it is stopped ({current.state}{code})"
-        return (StartWorkload(why=why), verify, *settle)
-    served = observed.served
-    if served is None or not served.reachable:
-        reason = served.error if served and served.error else current.state
-        return (RestartWorkload(why=f"it runs but does not answer: {reason}"), verify, *settle)
-    if spec.tls is not Tls.OFF and (certificate.changes or observed.served_fingerprint != certificate.fingerprint):
-        why = "a registry reads its certificate only at start"
-        return (RestartWorkload(why=why, interrupts=True), verify, *settle)
-    if stale:
-        return (RestartWorkload(why="it may have read the config.yml that was there", interrupts=True), verify, *settle)
-    return (verify, *settle) if settle else ()
-
-
-def _obtain(certificate: CertificatePlan, container: _Container, observed: Observed) -> tuple[Step, ...]:
+def _obtain(certificate: CertificatePlan, container: ContainerPlan, observed: Observed) -> tuple[Step, ...]:
     """The certificate and the container's preparation, at the same time where both take time."""
     if not certificate.issue or not container.prepare:
         return (*_free_port(certificate, observed), *certificate.issue, *container.prepare)
@@ -282,6 +170,14 @@ def _free_port(certificate: CertificatePlan, observed: Observed) -> tuple[Step, 
         return ()
     why = f"it holds port {port}, which the challenge needs"
     return (StopWorkload(why=why, interrupts=True),)
+
+
+def _timer(observed: Observed) -> tuple[Step, ...]:
+    timer = observed.timer
+    if timer is None or (timer.installed and timer.enabled and timer.active and not timer.differs):
+        return ()
+    why = "it is not what this version writes" if timer.differs else "it does not run" if timer.installed else ""
+    return (InstallTimer(why=why or "a certificate that nobody renews ends"),)
 
 
 def _save(resolved: Resolved, observed: Observed) -> tuple[Step, ...]:

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
+from regdeploy.deployment.calling import Hooks
 from regdeploy.deployment.certificates import Renewal, newest_fitting, waiting
 from regdeploy.deployment.checks import checks
+from regdeploy.deployment.hooks import Hook
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observe import host_facts, observe
 from regdeploy.deployment.observed import Observed
@@ -27,7 +29,7 @@ from regdeploy.deployment.reporting import Reporter
 from regdeploy.deployment.request import Request, is_saved, resolve_request
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.steps import IssueCertificate
+from regdeploy.deployment.steps import IssueCertificate, VerifyServing
 from regdeploy.deployment.world import World
 from regdeploy.errors import AcmeError, CheckFailed, NotDeployed, RegdeployError, UsageError
 from regdeploy.host.lock import Lock
@@ -68,8 +70,12 @@ def renew(
         found = plan_renewal(spec, observed, world.now(), mode)
         planned = Planned(resolved=resolved, observed=observed, plan=found)
         issuing = any(isinstance(step, IssueCertificate) for step in found.flat)
+        hooks = Hooks(spec, world)
         if not found.steps or (issuing and not forced and _must_wait(spec, observed, world)):
-            return Renewed(planned=replace(planned, plan=replace(found, steps=())), words=_words(spec, observed, world))
+            again = hooks.call_again()
+            hooks.raise_problems()
+            words = f"{spec.url}: the deploy hook was called again" if again else _words(spec, observed, world)
+            return Renewed(planned=replace(planned, plan=replace(found, steps=())), words=words)
         host = host_facts(spec, observed, world, found)
         try:
             refuse(reporter, checks(spec, observed, host), ignore)
@@ -77,10 +83,24 @@ def renew(
             if issuing:
                 _note(spec, observed, world, error)
             raise
-        if issuing and _staging_first(spec, observed, world):
-            _try_staging(planned, world)
-        carry_out(planned, world, reporter, host, operation="renew")
-        return Renewed(planned=planned, words=f"{spec.url}: renewed, and served")
+        hooks.call(Hook.BEFORE)
+        outcome = "interrupted"
+        try:
+            if issuing and _staging_first(spec, observed, world):
+                _try_staging(planned, world)
+            carry_out(planned, world, reporter, host, operation="renew")
+            hooks.call(Hook.DEPLOY)
+            outcome = "renewed"
+        except RegdeployError as error:
+            outcome = f"failed: {error}"
+            raise
+        finally:
+            hooks.call(Hook.AFTER, outcome)
+        hooks.raise_problems()
+        served = any(isinstance(step, VerifyServing) for step in found.flat)
+        return Renewed(
+            planned=planned, words=f"{spec.url}: renewed{', and served' if served else ': nothing serves it'}"
+        )
 
 
 def prove(request: Request, world: World, report: Callable[[str], None]) -> str:
@@ -158,7 +178,7 @@ def _with_window(spec: Spec, observed: Observed, world: World) -> Observed:
 
 def _must_wait(spec: Spec, observed: Observed, world: World) -> bool:
     """Whether an order is put off although there is no certificate to go on with, or only one that has ended."""
-    return waiting(spec, observed, world.now(), patient=False) is not None
+    return waiting(spec, observed.attempts, world.now(), patient=False) is not None
 
 
 def _staging_first(spec: Spec, observed: Observed, world: World) -> bool:
@@ -205,13 +225,13 @@ def _words(spec: Spec, observed: Observed, world: World) -> str:
     newest = newest_fitting(spec, observed, world.now())
     if spec.tls in (Tls.OFF, Tls.FILES) or newest is None:
         ends = f", ends {newest.leaf.not_after:%Y-%m-%d}" if newest else ""
-        wait = waiting(spec, observed, world.now(), patient=False)
+        wait = waiting(spec, observed.attempts, world.now(), patient=False)
         if wait:
             return f"{spec.url}: {wait.why}: not before {wait.until:%Y-%m-%d %H:%M} UTC"
         return f"{spec.url}: nothing renews --tls {spec.tls}{ends}"
     due = due_at(newest.leaf, observed.attempts)
     patient = not is_emergency(newest.leaf, world.now())
-    wait = waiting(spec, observed, world.now(), patient=patient) if world.now() >= due else None
+    wait = waiting(spec, observed.attempts, world.now(), patient=patient) if world.now() >= due else None
     ends = f"the certificate ends {newest.leaf.not_after:%Y-%m-%d}"
     if wait:
         return f"{spec.url}: {ends}; due, but not before {wait.until:%Y-%m-%d %H:%M} UTC: {wait.why}"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from regdeploy.deployment.authorities import LETS_ENCRYPT
 from regdeploy.deployment.domains import is_ip, why_not_public
+from regdeploy.deployment.rules import refuse_idle_pair
 from regdeploy.deployment.settings import BY_NAME, SETTINGS, Tls
 from regdeploy.deployment.values import DEFAULT_ROOT, nearest
 from regdeploy.errors import UsageError
@@ -57,6 +58,14 @@ class Spec:
     bind: str
     user: str
     auth: bool
+    hook_before: Path | None
+    hook_deploy: Path | None
+    hook_after: Path | None
+    notify_webhook: str
+    notify_webhook_secret_file: Path | None
+    notify_mail: str
+    notify_mail_password_file: Path | None
+    timer: bool
     selinux_relabel: bool
     timeout: int
 
@@ -134,7 +143,9 @@ def resolve(layers: Sequence[Mapping[str, Raw]]) -> Resolved:
     values: dict[str, Any] = {name: BY_NAME[name].parse(raw.value, raw.where) for name, raw in merged.items()}
     sources = {name: merged[name].source if name in merged else "default" for name in BY_NAME}
     values = _defaults(values) | values
-    _validate(values, {name: merged[name].where if name in merged else f"--{name}" for name in BY_NAME})
+    where = {name: merged[name].where if name in merged else f"--{name}" for name in BY_NAME}
+    _validate(values, where)
+    refuse_idle_pair(values, sources, where)
     by_field = {BY_NAME[name].field: value for name, value in values.items()}
     by_field["tls"] = Tls(by_field["tls"])
     return Resolved(Spec(**{field.name: by_field[field.name] for field in fields(Spec)}), sources)
@@ -172,6 +183,14 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "bind": "127.0.0.1" if tls == Tls.OFF else "",
         "user": "admin",
         "auth": tls != Tls.OFF,
+        "hook-before": None,
+        "hook-deploy": None,
+        "hook-after": None,
+        "notify-webhook": "",
+        "notify-webhook-secret-file": None,
+        "notify-mail": "",
+        "notify-mail-password-file": None,
+        "timer": True,
         "selinux-relabel": False,
         "timeout": 60,
     }
@@ -203,6 +222,7 @@ def _validate(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
                 raise UsageError(f"--{option}", "is missing", "--tls files takes --cert FILE and --key FILE")
     if tls == Tls.ACME:
         _validate_acme(values, where)
+    _validate_around(values, where)
 
 
 def _validate_off(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
@@ -256,6 +276,23 @@ def _validate_challenge(values: Mapping[str, Any], where: Mapping[str, str]) -> 
             raise UsageError(
                 where["domain"], f"{name!r} is an IP address, which dns-01 cannot prove", "leave the DNS provider out"
             )
+
+
+def _validate_around(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
+    """Programs and channels that are named must be of use now: in sixty days nobody looks."""
+    for name in ("hook-before", "hook-deploy", "hook-after"):
+        if values[name] is not None and where[name] == f"--{name}":
+            from regdeploy.host.programs import check_program  # noqa: PLC0415 - only where a hook is named now
+
+            check_program(values[name], where[name])
+    for name, secret in (
+        ("notify-webhook", "notify-webhook-secret-file"),
+        ("notify-mail", "notify-mail-password-file"),
+    ):
+        if values[name]:
+            from regdeploy.deployment.channels import channel  # noqa: PLC0415 - only where somebody is to be told
+
+            channel(values[name], values[secret], where[name])
 
 
 def to_saved(spec: Spec, sources: Mapping[str, str]) -> dict[str, object]:

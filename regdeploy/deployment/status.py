@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from regdeploy.deployment.hooks import read_failures
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observe import observe
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.plan import plan
 from regdeploy.deployment.request import Request, is_saved, resolve_request
+from regdeploy.deployment.runs import Run, read_runs, regular
 from regdeploy.deployment.serving import serving_problem
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
@@ -30,15 +32,18 @@ from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts, ImageFacts
 from regdeploy.errors import ImageError, NotDeployed
 from regdeploy.host.disk import DiskFacts, disk_facts
+from regdeploy.host.systemd import TimerFacts
 from regdeploy.registry.config import render_config
 from regdeploy.registry.storage import repositories_on_disk, used_bytes
 from regdeploy.tls.certificate import Certificate
-from regdeploy.tls.renewal import renew_after
+from regdeploy.tls.renewal import due_at, renew_after
 from regdeploy.tls.store import StoredVersion
 
 #: Looking through a large store takes minutes: after this many seconds the figure is a minimum, and said to be one.
 _COUNT_SECONDS = 0.1
 _LEAST_FREE = 10**9
+#: A timer comes twice a day; a certificate that is due and not renewed after that long is a problem.
+_LATE = timedelta(hours=26)
 _LOG_LINES = 200
 
 
@@ -55,7 +60,8 @@ class Status:
     """A deployment as it was found.
 
     ``drift`` is how things differ from the spec, which the next ``up`` mends; ``problems`` is what is wrong for those
-    who use it, and makes ``state`` other than serving. ``served`` is the certificate that a handshake gave.
+    who use it, and makes ``state`` other than serving. ``served`` is the certificate that a handshake gave. ``runs``
+    are those of ``renew``; ``renewed_by`` is what will run it: ``systemd``, ``agent``, ``cron``, or empty for nothing.
     """
 
     spec: Spec
@@ -71,6 +77,8 @@ class Status:
     repositories: int
     drift: tuple[Difference, ...]
     problems: tuple[str, ...]
+    runs: tuple[Run, ...] = ()
+    renewed_by: str = ""
 
     @property
     def url(self) -> str:
@@ -97,6 +105,7 @@ class Status:
             "container": self._container_json(),
             "endpoint": self._endpoint_json(),
             "certificate": self._certificate_json(),
+            "renewal": self._renewal_json(),
             "storage": {
                 "driver": "filesystem",
                 "path": str(Layout(self.spec.root).data),
@@ -108,6 +117,24 @@ class Status:
             "drift": [item._asdict() for item in self.drift],
             "problems": list(self.problems),
         }
+
+    def _renewal_json(self) -> dict[str, object] | None:
+        if not wants_renewal(self.spec):
+            return None
+        last, timer = self.runs[-1] if self.runs else None, self.observed.timer
+        return {
+            "by": self.renewed_by or None,
+            "next_run": _time(timer.next_run) if timer else None,
+            "last_run": _time(last.at) if last else None,
+            "last_outcome": ("failed" if last.failed else "done") if last else None,
+            "due": _time(self.due),
+        }
+
+    @property
+    def due(self) -> datetime | None:
+        """From when on the certificate in use is renewed; None without one that is."""
+        stored = self.certificate
+        return due_at(stored.leaf, self.observed.attempts) if stored and wants_renewal(self.spec) else None
 
     def _image_json(self) -> dict[str, object]:
         digests = self.image.repo_digests if self.image else ()
@@ -148,7 +175,7 @@ class Status:
         return {
             "source": stored.source,
             "not_after": _time(stored.leaf.not_after),
-            "renew_after": _time(renew_after(stored.leaf)) if stored.source != Tls.FILES.value else None,
+            "renew_after": _time(self.due),
             "deployed": stored.leaf.fingerprint_sha256 == self.observed.served_fingerprint,
         }
 
@@ -175,6 +202,7 @@ def status(request: Request, world: World) -> Status:
     disk = disk_facts(spec.root)
     served = _served(observed)
     stored = _current_version(observed)
+    runs = read_runs(Layout(spec.root).runs)
     return Status(
         spec=spec,
         observed=observed,
@@ -188,7 +216,12 @@ def status(request: Request, world: World) -> Status:
         used_is_minimum=not whole,
         repositories=repositories_on_disk(data),
         drift=tuple(_drift(spec, observed, planned.flat, config_text)),
-        problems=tuple(_problems(spec, observed, served, stored, disk, world.now())),
+        problems=(
+            *_problems(spec, observed, served, stored, disk, world.now()),
+            *_renewal_problems(spec, observed, stored, runs, world.now()),
+        ),
+        runs=runs,
+        renewed_by=_renewed_by(observed.timer, runs, world.now()),
     )
 
 
@@ -288,10 +321,36 @@ def _certificate_problems(spec: Spec, observed: Observed, served: Certificate | 
         return
     if served.not_after <= now:
         yield f"the certificate served expired on {served.not_after:%Y-%m-%d %H:%M} UTC"
-    elif spec.tls is not Tls.FILES and now >= renew_after(served):
-        yield f"the certificate served is due for renewal since {renew_after(served):%Y-%m-%d}: run `regdeploy up`"
     elif spec.tls is Tls.FILES and now >= renew_after(served):
         yield f"the certificate served ends on {served.not_after:%Y-%m-%d}: bring the next one with --cert and --key"
+
+
+def wants_renewal(spec: Spec) -> bool:
+    """Whether regdeploy renews the certificate."""
+    return spec.tls in (Tls.ACME, Tls.INTERNAL)
+
+
+def _renewed_by(timer: TimerFacts | None, runs: Sequence[Run], now: datetime) -> str:
+    if timer is not None and timer.enabled and timer.active:
+        return "systemd"
+    return regular([run for run in runs if run.by != "systemd"], now)
+
+
+def _renewal_problems(
+    spec: Spec, observed: Observed, stored: StoredVersion | None, runs: Sequence[Run], now: datetime
+) -> Iterator[str]:
+    """A renewal that failed is a problem from the first time on, long before anybody is refused."""
+    if not wants_renewal(spec):
+        return
+    failed = observed.attempts.failures() if observed.attempts else ()
+    if runs and runs[-1].failed:
+        yield f"the last renewal failed ({runs[-1].at:%Y-%m-%d %H:%M} UTC): {runs[-1].words}"
+    elif failed:
+        yield f"the last order failed ({failed[-1].at:%Y-%m-%d %H:%M} UTC): {failed[-1].words}"
+    elif stored is not None and now >= (due := due_at(stored.leaf, observed.attempts)) + _LATE:
+        yield f"the certificate is due for renewal since {due:%Y-%m-%d}, and nothing renewed it: run `regdeploy renew`"
+    for failure in read_failures(Layout(spec.root).hooks):
+        yield str(failure)
 
 
 def uptime(status: Status, now: datetime) -> str:

@@ -33,9 +33,10 @@ class MakeSecret(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class WriteConfig(Step):
-    """Write the registry's config.yml."""
+    """Write the registry's config.yml; ``unread_by`` is the start of the container that goes on with another one."""
 
     text: str
+    unread_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,10 @@ class RemoveCandidate(Step):
     """Remove a prepared container that is not wanted any more."""
 
 
+class InstallTimer(Step):
+    """Have systemd renew the certificate by itself."""
+
+
 class SaveSpec(Step):
     """Write the spec to regdeploy.toml."""
 
@@ -132,6 +137,7 @@ WORDS: dict[type[Step], tuple[str, str]] = {
     VerifyServing: ("verify-serving", "verify what is served"),
     SettleWorkload: ("settle-workload", "clear away the old container"),
     RemoveCandidate: ("remove-candidate", "remove a prepared container"),
+    InstallTimer: ("install-timer", "install the renewal timer"),
     SaveSpec: ("save-spec", "save regdeploy.toml"),
 }
 

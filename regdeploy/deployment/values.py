@@ -156,6 +156,23 @@ def as_server(value: object, where: str) -> str:
     return text
 
 
+def as_webhook(value: object, where: str) -> str:
+    """The https URL that takes notifications, or nothing."""
+    return _channel(value, where, ("http", "https"), "write https://example.com/path")
+
+
+def as_mail(value: object, where: str) -> str:
+    """The smtp or smtps URL by which notifications are mailed, or nothing."""
+    return _channel(value, where, ("smtp", "smtps"), "write smtp://USER@HOST:587?from=ADDRESS&to=ADDRESS")
+
+
+def _channel(value: object, where: str, schemes: Sequence[str], hint: str) -> str:
+    text = as_text(value, where)
+    if text and text.partition("://")[0].lower() not in schemes:  # the rest is judged where it is used
+        raise UsageError(where, "is not such a URL", hint)  # and not shown: it may hold a secret
+    return text
+
+
 def as_user(value: object, where: str) -> str:
     """The name of somebody who logs in."""
     from regdeploy.registry.users import check_name  # noqa: PLC0415 - only where a name was given

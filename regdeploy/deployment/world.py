@@ -5,6 +5,7 @@ The files are not here: they are real in tests too, in a folder of the test's ow
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -21,9 +22,11 @@ from regdeploy.registry.api import EndpointFacts
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
 
 if TYPE_CHECKING:
+    from regdeploy.host.systemd import TimerFacts
     from regdeploy.tls.acme.worker import Worker
 
 _PROBE_TIMEOUT = 3.0
+_SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
 
 
 class Endpoint(Protocol):
@@ -79,6 +82,22 @@ class Names(Protocol):
         ...
 
 
+class Timers(Protocol):
+    """What starts ``regdeploy renew`` by itself. The real one is :class:`SystemdTimers`."""
+
+    def facts(self, root: Path, name: str) -> TimerFacts | None:
+        """What is there of the timer for that deployment; None where this host has no such thing to offer."""
+        ...
+
+    def install(self, root: Path, name: str) -> None:
+        """Have it, enabled and started. Raises HostError."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take it away; absent is fine. Raises HostError."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """What an operation works with. ``uid`` is who runs it; ``who`` is the name that history keeps."""
@@ -87,6 +106,7 @@ class World:
     endpoint: Endpoint
     authority: Authority
     names: Names
+    timers: Timers
     now: Callable[[], datetime]
     uid: int
     who: str
@@ -184,6 +204,36 @@ class AcmeAuthority:
         from regdeploy.tls.acme import renewal_window  # noqa: PLC0415 - as above
 
         return renewal_window(directory, ca_bundle, pem)
+
+
+class SystemdTimers:
+    """Timers of systemd, for root, and for a regdeploy that is installed as a program."""
+
+    def __init__(self, program: Path | None) -> None:
+        """``program`` is the absolute path of regdeploy, None where there is no such file."""
+        self._program = program
+
+    def facts(self, root: Path, name: str) -> TimerFacts | None:
+        """See :class:`Timers`."""
+        if self._program is None or not _SYSTEMD.is_dir() or os.geteuid():
+            return None
+        from regdeploy.host import systemd  # noqa: PLC0415 - only where systemd runs
+
+        return systemd.timer_facts(systemd.units(self._program, root, name)) if systemd.available() else None
+
+    def install(self, root: Path, name: str) -> None:
+        """See :class:`Timers`."""
+        from regdeploy.host import systemd  # noqa: PLC0415 - as above
+
+        assert self._program is not None, "facts() said None"
+        systemd.install(systemd.units(self._program, root, name))
+
+    def remove(self, name: str) -> None:
+        """See :class:`Timers`."""
+        if _SYSTEMD.is_dir() and not os.geteuid():
+            from regdeploy.host import systemd  # noqa: PLC0415 - as above
+
+            systemd.remove(name)
 
 
 class SystemNames:

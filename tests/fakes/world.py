@@ -22,8 +22,9 @@ from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
-from regdeploy.errors import AcmeError, NeedsConfirmation
+from regdeploy.errors import AcmeError, HostError, NeedsConfirmation
 from regdeploy.host.names import CaaFacts, Resolution
+from regdeploy.host.systemd import TimerFacts
 from regdeploy.registry import users
 from regdeploy.registry.api import EndpointFacts
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
@@ -98,7 +99,7 @@ class FakeAuthority:
         return nullcontext()
 
     def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
-        return DirectoryFacts(url=url, date=self.clock())
+        return DirectoryFacts(url=url, date=self.clock(), profiles=("tlsserver",))
 
     def renewal_info(self, directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
         return self.window
@@ -151,6 +152,27 @@ class FakeEndpoint:
         return ssl.PEM_cert_to_DER_cert(pem)
 
 
+@dataclass
+class FakeTimers:
+    """Systemd, or with ``there`` False a host without; ``installed`` are the deployments that have a timer."""
+
+    there: bool = False
+    refusal: str = ""
+    installed: set[str] = field(default_factory=set)
+
+    def facts(self, root: Path, name: str) -> TimerFacts | None:
+        on = name in self.installed
+        return TimerFacts(installed=on, enabled=on, active=on) if self.there else None
+
+    def install(self, root: Path, name: str) -> None:
+        if self.refusal:
+            raise HostError("systemctl", self.refusal)
+        self.installed.add(name)
+
+    def remove(self, name: str) -> None:
+        self.installed.discard(name)
+
+
 class FakeNames:
     """Every name leads here."""
 
@@ -183,7 +205,11 @@ class FakeReporter:
 
 
 def fake_world(
-    engine: FakeEngine, clock: FakeClock, authority: FakeAuthority | None = None, endpoint: FakeEndpoint | None = None
+    engine: FakeEngine,
+    clock: FakeClock,
+    authority: FakeAuthority | None = None,
+    endpoint: FakeEndpoint | None = None,
+    timers: FakeTimers | None = None,
 ) -> World:
     """A world of these parts."""
     return World(
@@ -191,6 +217,7 @@ def fake_world(
         endpoint=endpoint or FakeEndpoint(engine),
         authority=authority or FakeAuthority(clock=clock),
         names=FakeNames(),
+        timers=timers or FakeTimers(),
         now=clock,
         uid=0,
         who="tester",

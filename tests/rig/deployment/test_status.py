@@ -18,6 +18,7 @@ KEYS = {
     "container": {"id", "state", "started_at", "health"},
     "endpoint": {"reachable", "http_status", "auth_required", "tls"},
     "certificate": {"source", "not_after", "renew_after", "deployed"},
+    "renewal": {"by", "next_run", "last_run", "last_outcome", "due"},
     "storage": {"driver", "path", "used_bytes", "used_is_minimum", "free_bytes", "repositories"},
     "drift": None,
     "problems": None,

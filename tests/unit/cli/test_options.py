@@ -17,7 +17,7 @@ import regdeploy
 from regdeploy.cli.app import build
 from regdeploy.deployment.settings import SETTINGS
 
-COMMANDS = ("up", "plan", "status", "renew", "down", "doctor", "init", "logs", "trust")
+COMMANDS = ("up", "plan", "status", "renew", "agent", "down", "doctor", "init", "logs", "trust")
 COMMON = ("--root", "--name", "--config", "--docker-host", "--json", "--verbose", "--no-color")
 
 

@@ -34,6 +34,10 @@ _ANYWHERE: Mapping[str, st.SearchStrategy[object]] = {
     "port": ports,
     "user": st.from_regex(r"[^\W_][\w .@-]{0,30}[^\W_]", fullmatch=True),
     "auth": st.booleans(),
+    "notify-webhook": st.sampled_from(("", "https://chat.example.com/hooks/1")),
+    "notify-webhook-secret-file": paths,
+    "notify-mail": st.sampled_from(("", "smtp://mail.example.com?from=a@example.com&to=b@example.com")),
+    "timer": st.booleans(),
     "selinux-relabel": st.booleans(),
     "timeout": st.integers(1, 3600),
 }

@@ -34,6 +34,8 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "config_file": "config/config.yml",
         "acme": "acme",
         "attempts": "acme/attempts.json",
+        "runs": "acme/runs.json",
+        "hooks": "acme/hooks.json",
         "authority": "ca",
         "secrets": "secrets",
         "http_secret": "secrets/http.secret",

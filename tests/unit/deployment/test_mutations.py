@@ -34,8 +34,8 @@ MUTATIONS = (
     Mutation(
         "a certificate is renewed without asking whether it is due",
         "certificates.py",
-        "if now >= due and not waiting(spec, observed, now, patient=patient):",
-        "if not waiting(spec, observed, now, patient=patient):",
+        "if now >= due and not waiting(spec, observed.attempts, now, patient=patient):",
+        "if not waiting(spec, observed.attempts, now, patient=patient):",
     ),
     Mutation(
         "a certificate that is over is served on",

@@ -101,6 +101,30 @@ port = 8443
 # Ask for a login.
 auth = false
 
+# A program to run before a renewal (docs/hooks.md).
+#hook-before = "/etc/regdeploy/before"
+
+# A program to run when a new certificate is served.
+#hook-deploy = "/etc/regdeploy/deploy"
+
+# A program to run after a renewal, whatever came of it.
+#hook-after = "/etc/regdeploy/after"
+
+# Where failed renewals are posted to, as JSON.
+#notify-webhook = "https://chat.example.com/hooks/registry"
+
+# File with the webhook's shared secret.
+#notify-webhook-secret-file = "/etc/regdeploy/webhook.secret"
+
+# Where failed renewals are mailed to: smtp://USER@HOST:587?from=ADDRESS&to=ADDRESS.
+#notify-mail = "smtp://registry@mail.example.com:587?to=ops@example.com"
+
+# File with the mail account's password.
+#notify-mail-password-file = "/etc/regdeploy/mail.password"
+
+# Let systemd run `regdeploy renew` twice a day, where there is systemd.
+#timer = true
+
 # Let Docker relabel the folders for SELinux.
 #selinux-relabel = false
 
@@ -148,6 +172,8 @@ def _company(name: str) -> Mapping[str, object]:
     wanted: dict[str, dict[str, object]] = {
         "tls": {"domain": ["registry.example.com"]},
         "bind": {"domain": ["registry.example.com"]},
+        "cert": {"domain": ["registry.example.com"], "key": "/k"},
+        "key": {"domain": ["registry.example.com"], "cert": "/c"},
     }
     return wanted.get(name, {})
 
@@ -206,11 +232,11 @@ def test_the_users_own_comments_order_and_layout_stay() -> None:
 
 
 def test_root_and_defaults_are_not_saved() -> None:
-    asked = acme(root="/srv/registry", port=443, cert="/c", tls="acme")
+    asked = acme(root="/srv/registry", port=443, acme_ca_bundle="/c", tls="acme")
     assert to_saved(asked.spec, asked.sources) == {
         "domain": ["registry.example.com"],
         "tls": "acme",
-        "cert": "/c",
+        "acme-ca-bundle": "/c",
         "port": 443,
     }
 

@@ -11,10 +11,13 @@ import pytest
 
 from regdeploy.deployment import status as module
 from regdeploy.deployment.observed import Observed
+from regdeploy.deployment.runs import Run
 from regdeploy.deployment.serving import serving_problem
 from regdeploy.deployment.spec import Resolved
 from regdeploy.deployment.status import registry_version
 from regdeploy.host.disk import DiskFacts
+from regdeploy.host.systemd import TimerFacts
+from regdeploy.tls.attempts import Attempt, Attempts
 from tests.builders import NOW, acme, container, deployed, files, internal, leaf_der, resolved, serving, store, stored
 
 ASKED = internal()
@@ -97,7 +100,6 @@ def test_a_container_that_could_not_start_says_why() -> None:
 
 
 def test_certificates_that_end_are_problems_in_time() -> None:
-    assert problems(acme(), deployed(acme()), days=60)[0].startswith("the certificate served is due for renewal since")
     assert problems(acme(), deployed(acme()), days=100)[0].startswith("the certificate served expired on")
     own = files()
     assert "bring the next one with --cert and --key" in problems(own, deployed(own), days=60)[0]
@@ -107,6 +109,45 @@ def test_a_current_certificate_that_is_broken_is_a_problem() -> None:
     broken = store(stored(1, problem="has no key"))
 
     assert "the current certificate has no key" in problems(ASKED, deployed(ASKED, certificates=broken))
+
+
+def renewal_problems(observed: Observed, *runs: Run, days: float = 0) -> list[str]:
+    """What the status calls a problem of renewal."""
+    current = module._current_version(observed)
+    return list(module._renewal_problems(ASKED.spec, observed, current, runs, NOW + timedelta(days=days)))
+
+
+def test_what_is_due_has_a_day_before_it_is_a_problem() -> None:
+    there = deployed(ASKED)
+    assert renewal_problems(there, days=51) == []
+    assert renewal_problems(there, days=51.2) == [
+        "the certificate is due for renewal since 2027-01-13, and nothing renewed it: run `regdeploy renew`"
+    ]
+
+
+def test_a_renewal_that_failed_is_a_problem_at_once_and_until_one_succeeds() -> None:
+    failed = Run(at=NOW, by="systemd", failed=True, words="the CA says no")
+    there = deployed(ASKED)
+    assert renewal_problems(there, failed) == ["the last renewal failed (2026-11-24 12:00 UTC): the CA says no"]
+    assert renewal_problems(there, failed, replace(failed, failed=False)) == []
+    tried = Attempts(names=(), directory="", attempts=(Attempt(at=NOW, problem="dns", words="no address"),))
+    assert renewal_problems(replace(there, attempts=tried)) == [
+        "the last order failed (2026-11-24 12:00 UTC): no address"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("by", "hours", "regular"), [("cron", 2, "cron"), ("agent", 25, "agent"), ("agent", 27, ""), ("hand", 2, "")]
+)
+def test_what_ran_by_itself_lately_is_taken_to_run_again(by: str, hours: float, regular: str) -> None:
+    ran = Run(at=NOW - timedelta(hours=hours), by=by, failed=False, words="")
+    assert module._renewed_by(None, [ran], NOW) == regular
+
+
+def test_a_timer_that_is_on_renews() -> None:
+    assert module._renewed_by(TimerFacts(installed=True, enabled=True, active=True), [], NOW) == "systemd"
+    ran = Run(at=NOW - timedelta(hours=2), by="systemd", failed=False, words="")
+    assert module._renewed_by(TimerFacts(installed=True, enabled=True, active=False), [ran], NOW) == ""
 
 
 def drift(asked: Resolved, observed: Observed) -> list[tuple[str, ...]]:

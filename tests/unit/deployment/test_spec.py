@@ -56,6 +56,14 @@ def test_with_nothing_given_it_is_the_local_registry() -> None:
         bind="127.0.0.1",
         user="admin",
         auth=False,
+        hook_before=None,
+        hook_deploy=None,
+        hook_after=None,
+        notify_webhook="",
+        notify_webhook_secret_file=None,
+        notify_mail="",
+        notify_mail_password_file=None,
+        timer=True,
         selinux_relabel=False,
         timeout=60,
     )
@@ -93,7 +101,6 @@ def test_where_it_is_reached(given: Mapping[str, object], url: str) -> None:
 
 def test_a_pair_of_the_users_own_is_the_source_without_saying_so() -> None:
     assert flags(**NAME, cert="/c", key="/k").spec.tls is Tls.FILES
-    assert flags(**NAME, cert="/c", key="/k", tls="acme").spec.tls is Tls.ACME
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,13 @@ def test_the_document_has_the_documented_keys_and_what_was_found() -> None:
             "renew_after": "2027-01-13T12:00:00Z",
             "deployed": True,
         },
+        "renewal": {
+            "by": None,
+            "next_run": None,
+            "last_run": None,
+            "last_outcome": None,
+            "due": "2027-01-13T12:00:00Z",
+        },
         "storage": {
             "driver": "filesystem",
             "path": "/var/lib/registry/data",

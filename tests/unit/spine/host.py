@@ -195,6 +195,8 @@ GOALS: tuple[Mapping[str, Any], ...] = (
     {**ACME, "port": OTHER_PORT},
     {**ACME, "http-01-port": PORT, "port": OTHER_PORT},
     {**ACME, "image": "registry:2.8"},
+    {**ACME, "profile": "tlsserver"},
+    {**ACME, "selinux-relabel": True},
     {**INTERNAL, "auth": False},
     {**INTERNAL, "user": "ops"},
     {**INTERNAL, "domain": [DOMAIN, "mirror.example.com"]},
