@@ -82,7 +82,7 @@ _EXAMPLES: Mapping[str, str] = {
     "hook-after": '"/etc/regdeploy/after"',
     "notify-webhook": '"https://chat.example.com/hooks/registry"',
     "notify-webhook-secret-file": '"/etc/regdeploy/webhook.secret"',
-    "notify-mail": '"smtp://registry@mail.example.com:587?to=ops@example.com"',
+    "notify-mail": '"smtp://mail.example.com:587?from=registry@example.com&to=ops@example.com"',
     "notify-mail-password-file": '"/etc/regdeploy/mail.password"',
     "timer": "true",
     "selinux-relabel": "false",

@@ -117,7 +117,7 @@ auth = false
 #notify-webhook-secret-file = "/etc/regdeploy/webhook.secret"
 
 # Where failed renewals are mailed to: smtp://USER@HOST:587?from=ADDRESS&to=ADDRESS.
-#notify-mail = "smtp://registry@mail.example.com:587?to=ops@example.com"
+#notify-mail = "smtp://mail.example.com:587?from=registry@example.com&to=ops@example.com"
 
 # File with the mail account's password.
 #notify-mail-password-file = "/etc/regdeploy/mail.password"
