@@ -101,8 +101,9 @@ def _remove(host: Host) -> None:
 
 
 def _only_previous(host: Host) -> None:
+    """What a kill leaves; a stranger by that name is refused, with what to do about it (tests/contract)."""
     containers = host.engine.host.containers
-    if "registry" in containers:
+    if "registry" in containers and containers["registry"].deployment == "registry":
         old = containers.pop("registry")
         containers["registry-previous"] = replace(old, name="registry-previous", state="exited")
 
