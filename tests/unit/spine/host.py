@@ -67,6 +67,13 @@ class Host:
         """The container NAME, when it runs."""
         return self.engine.running("registry")
 
+    def has_read_its_config(self) -> bool:
+        """Whether the container NAME was started with the config.yml that is there."""
+        container = self.serving()
+        return container is not None and self.endpoint.config_of(container) == (
+            self.root / "config/config.yml"
+        ).read_text(encoding="utf-8")
+
     def image_pushed(self) -> None:
         """A client pushes: a file that must never be lost."""
         (self.root / "data").mkdir(parents=True, exist_ok=True)
@@ -101,7 +108,7 @@ def _remove(host: Host) -> None:
 
 
 def _only_previous(host: Host) -> None:
-    """What a kill leaves; a stranger by that name is refused, with what to do about it (tests/contract)."""
+    """What a kill leaves; a stranger by that name is refused, with what to do about it."""
     containers = host.engine.host.containers
     if "registry" in containers and containers["registry"].deployment == "registry":
         old = containers.pop("registry")
@@ -142,6 +149,12 @@ def _unlink(relative: str) -> Callable[[Host], None]:
 def _edited_config(host: Host) -> None:
     if (host.root / "config").is_dir():
         (host.root / "config/config.yml").write_text("version: 0.1\n")
+
+
+def _edited_config_in_use(host: Host) -> None:
+    _edited_config(host)
+    if host.serving() is not None:
+        host.engine.restart("registry", 1)
 
 
 def _corrupt_key(host: Host) -> None:
@@ -187,6 +200,7 @@ HAPPENINGS: tuple[Callable[[Host], None], ...] = (
     _much_time_passes,
     _image_gone,
     _leftovers,
+    _edited_config_in_use,
 )
 
 GOALS: tuple[Mapping[str, Any], ...] = (
