@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from regdeploy.engine.archive_forms import familiar
-from regdeploy.engine.archives import archive_names, open_archive
+from regdeploy.engine.archives import archive_names, archived_image, open_archive
 from regdeploy.errors import ImageError
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -72,6 +72,24 @@ class Layout:
 
 def named(descriptor: dict[str, Any], reference: str, key: str = "org.opencontainers.image.ref.name") -> dict[str, Any]:
     return {**descriptor, "annotations": {key: reference}}
+
+
+def test_what_the_engine_would_have_is_told_from_either_form_without_reading_a_layer(tmp_path: Path) -> None:
+    about: dict[str, Any] = {
+        "config": {"Entrypoint": ["/entrypoint.sh"], "Env": ["A=b"], "Labels": None},
+        "created": "2026-01-02",
+    }
+    layers = (b"one",)
+    layout = Layout()
+    content = config(layers, **about)
+    top = layout.top(named(layout.image(b"one", **about), "registry:3"))
+    lost = {f"blobs/sha256/{hashlib.sha256(b'one').hexdigest()}": b"not what its name says"}
+    for name, files in (("saved.tar", saved("registry:3", layers=layers, **about)), ("oci.tar", {**top, **lost})):
+        facts = archived_image(tar(tmp_path / name, files), "amd64", "registry:3")
+        assert facts.id == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert facts.layers == (f"sha256:{hashlib.sha256(b'one').hexdigest()}",)
+        assert (facts.entrypoint, facts.environment, facts.created) == (("/entrypoint.sh",), {"A": "b"}, "2026-01-02")
+        assert (facts.os, facts.architecture) == ("linux", "amd64")
 
 
 def sent(path: Path, tag_as: str = "", architecture: str = "amd64") -> dict[str, Any]:
