@@ -110,13 +110,13 @@ class FakeEndpoint:
 
     def __init__(self, engine: FakeEngine) -> None:
         self._host = engine.host
-        self._read: dict[tuple[str, datetime | None], bytes | None] = {}
+        self._read: dict[tuple[str, datetime | None], tuple[bytes | None, str]] = {}
 
     def probe(self, spec: Spec, trust: Mapping[str, bytes]) -> EndpointFacts:
         container = self._holder(spec)
         if container is None:
             return EndpointFacts(error="refuses connections")
-        leaf = self._leaf(container)
+        leaf, _ = self._has_read(container)
         if spec.tls is not Tls.OFF and leaf is None:
             return EndpointFacts(error="does not speak TLS")
         status = 401 if container.environment.get("REGISTRY_AUTH") else 200
@@ -133,14 +133,23 @@ class FakeEndpoint:
                 return container
         return None
 
-    def _leaf(self, container: ContainerFacts) -> bytes | None:
-        """What it read when it started: looked at the first time that anybody asks after that."""
+    def config_of(self, container: ContainerFacts) -> str:
+        """The config.yml that it read; empty where there was none."""
+        return self._has_read(container)[1]
+
+    def _has_read(self, container: ContainerFacts) -> tuple[bytes | None, str]:
+        """What it read when it started, leaf and config: looked at the first time that anybody asks after that."""
         started = (container.id, container.started_at)
         if started not in self._read:
-            self._read[started] = self._on_disk(container)
+            self._read[started] = (self._leaf(container), self._config(container))
         return self._read[started]
 
-    def _on_disk(self, container: ContainerFacts) -> bytes | None:
+    def _config(self, container: ContainerFacts) -> str:
+        folders = ("/etc/distribution", "/etc/docker/registry")
+        paths = [Path(mount.source) / "config.yml" for mount in container.mounts if mount.target in folders]
+        return "".join(path.read_text() for path in paths if path.exists())
+
+    def _leaf(self, container: ContainerFacts) -> bytes | None:
         inside = container.environment.get("REGISTRY_HTTP_TLS_CERTIFICATE", "")
         mounted = {mount.target: mount.source for mount in container.mounts}
         if not inside or "/certs" not in mounted:

@@ -32,6 +32,7 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "htpasswd": "auth/htpasswd",
         "config": "config",
         "config_file": "config/config.yml",
+        "unread": "config/unread",
         "acme": "acme",
         "attempts": "acme/attempts.json",
         "runs": "acme/runs.json",

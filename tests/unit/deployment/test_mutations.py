@@ -1,4 +1,4 @@
-"""Ten wrong planners: the tests of the plan must see through every one of them.
+"""Wrong planners: the tests of the plan must see through every one of them.
 
 Each mutation is a text of the code and what stands in its place. A text that is not there exactly once fails as well:
 who moves the code moves the mutation along.
@@ -57,27 +57,45 @@ MUTATIONS = (
     ),
     Mutation(
         "what is served is not looked at",
-        "plan.py",
-        "(certificate.changes or observed.served_fingerprint != certificate.fingerprint)",
-        "certificate.changes",
+        "certificates.py",
+        "return self.changes or served != self.fingerprint",
+        "return self.changes",
     ),
     Mutation(
         "a stranger's stopped container is replaced unasked",
-        "plan.py",
+        "container.py",
         "finish[0] = ActivateWorkload(why=why, interrupts=True)",
         "finish[0] = ActivateWorkload(why=why, interrupts=False)",
     ),
     Mutation(
         "a prepared container is used whatever it is",
-        "plan.py",
+        "container.py",
         "prepared = prepared and not differences(desired, there.candidate)",
         "prepared = prepared and bool(differences)",
     ),
     Mutation(
         "a stranger's container is removed like our own",
-        "plan.py",
+        "container.py",
         "if is_ours(old, spec.name):",
         "if old:",
+    ),
+    Mutation(
+        "a registry is restarted for links alone",
+        "certificates.py",
+        "return self.changes or served != self.fingerprint",
+        "return bool(self.install) or served != self.fingerprint",
+    ),
+    Mutation(
+        "what the archive holds is not compared",
+        "container.py",
+        "if given is None or given.is_same(there):",
+        "if given is None or given:",
+    ),
+    Mutation(
+        "a config.yml that was written before a kill counts as read",
+        "container.py",
+        "stale = edited or observed.config_unread_by == start_of(current)",
+        "stale = edited",
     ),
     Mutation(
         "ports are not compared",

@@ -168,10 +168,28 @@ def test_an_endpoint_that_answers_without_tls_is_restarted() -> None:
         {f"{DOMAIN}.crt": "/etc/ssl/r.crt", f"{DOMAIN}.key": "current/privkey.pem"},
     ],
 )
-def test_links_that_are_missing_or_lead_elsewhere_are_made_anew(links: dict[str, str]) -> None:
+def test_links_that_are_missing_or_lead_elsewhere_are_made_anew_while_the_registry_goes_on(
+    links: dict[str, str],
+) -> None:
     found = deployed(WAS, certificates=replace(store(stored()), links=links))
     assert planned(WAS, found) == sheet("""
          1. make the certificate current its links are missing
+    """)
+
+
+def test_where_another_leaf_is_served_than_the_missing_links_lead_to_it_is_restarted() -> None:
+    found = deployed(WAS, certificates=replace(store(stored()), links={}), served=serving(2))
+    assert planned(WAS, found) == sheet("""
+         1. make the certificate current its links are missing
+         2. restart the container        a registry reads its certificate only at start [interrupts]
+         3. verify what is served        only a handshake shows what is served
+    """)
+
+
+def test_another_version_with_the_leaf_that_is_served_may_have_another_chain_and_is_read() -> None:
+    same = store(stored(), stored(2, leaf=certificate(1)))
+    assert planned(WAS, deployed(WAS, certificates=same)) == sheet("""
+         1. make the certificate current it was issued and is not in place
          2. restart the container        a registry reads its certificate only at start [interrupts]
          3. verify what is served        only a handshake shows what is served
     """)

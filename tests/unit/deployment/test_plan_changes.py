@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from regdeploy.deployment.plan import plan
 from regdeploy.deployment.spec import Resolved
-from tests.builders import CONFIG, DOMAIN, IMAGE, NOW, acme, deployed, files, folders, internal, resolved
+from regdeploy.deployment.steps import WriteConfig
+from regdeploy.deployment.workload import start_of
+from regdeploy.engine.model import ObservedWorkload
+from tests.builders import (
+    CONFIG,
+    DOMAIN,
+    IMAGE,
+    NOW,
+    acme,
+    container,
+    deployed,
+    files,
+    folders,
+    foreign,
+    internal,
+    resolved,
+)
 from tests.unit.deployment.sheet import planned, sheet
 
 WAS = acme()
@@ -151,6 +168,38 @@ def test_a_config_that_was_edited_by_hand_is_written_again_and_read_again() -> N
          2. restart the container        it may have read the config.yml that was there [interrupts]
          3. verify what is served        only a handshake shows what is served
     """)
+
+
+def test_a_config_that_was_put_right_before_a_kill_is_read_by_the_next_up() -> None:
+    found = deployed(WAS)
+    current = found.workload.current
+    assert current is not None
+    assert planned(WAS, replace(found, config_unread_by=start_of(current))) == sheet("""
+         1. restart the container        it may have read the config.yml that was there [interrupts]
+         2. verify what is served        only a handshake shows what is served
+    """)
+
+
+def test_a_start_since_then_has_read_the_config_that_is_there() -> None:
+    found = deployed(WAS)
+    current = found.workload.current
+    assert current is not None
+    before = replace(current, started_at=NOW - timedelta(days=4))
+    assert planned(WAS, replace(found, config_unread_by=start_of(before))) == ""
+
+
+def test_the_start_that_read_another_config_is_noted_with_the_right_one() -> None:
+    def unread_by(**changes: object) -> list[str]:
+        steps = plan(WAS, deployed(WAS, **changes), CONFIG, NOW).flat
+        return [step.unread_by for step in steps if isinstance(step, WriteConfig)]
+
+    current = container(WAS)
+    stopped = ObservedWorkload(current=replace(current, state="exited"))
+    assert unread_by(config_text="edited") == [start_of(current)]
+    assert unread_by(config_text="") == [""]
+    assert unread_by(config_text="edited", workload=stopped, served=None) == [""]
+    assert unread_by(config_text="edited", workload=ObservedWorkload(current=foreign())) == [""]
+    assert unread_by(config_text="edited", workload=ObservedWorkload(), served=None) == [""]
 
 
 def test_a_config_that_is_gone_is_written_again_while_the_registry_goes_on() -> None:
