@@ -231,7 +231,7 @@ class Application:
             self._reporter.event(Event(step=step, phase="under way", words=words))
 
         try:
-            bundle, how = obtain(
+            bundle, how, directory = obtain(
                 self._spec,
                 self._observed,
                 self._world,
@@ -248,7 +248,7 @@ class Application:
         self._issued = self._store.add(
             bundle,
             source=self._spec.tls.value,
-            directory=self._spec.acme_directory if asked else "",
+            directory=directory,
             issued_at=self._world.now(),
             names=step.names,
             profile=self._spec.profile if asked else "",

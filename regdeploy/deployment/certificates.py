@@ -100,7 +100,7 @@ def why_unfit(version: StoredVersion, spec: Spec, observed: Observed, now: datet
 def _why_asked_otherwise(version: StoredVersion, spec: Spec) -> str:
     if set(version.names) != set(spec.domains):
         return f"it is for {', '.join(version.names)}"
-    if spec.tls is Tls.ACME and version.directory != spec.acme_directory:
+    if spec.tls is Tls.ACME and version.directory not in (spec.acme_directory, *spec.acme_fallback):
         return f"it came from {version.directory}"
     if spec.tls is Tls.ACME and version.profile != spec.profile:
         return f"it was issued under the profile {version.profile}" if version.profile else "it has no profile"

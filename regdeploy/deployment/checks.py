@@ -238,7 +238,8 @@ def _name(name: str, found: Resolution, own: frozenset[str], *, public: bool) ->
 
 def _authority(spec: Spec, host: HostFacts) -> Iterator[Check]:
     if host.directory_problem:
-        yield _stop("CA", host.directory_problem, host.directory_hint)
+        judge = _warning if spec.acme_fallback else _stop
+        yield judge("CA", host.directory_problem, host.directory_hint)
         return
     directory = host.directory
     if directory is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from regdeploy.deployment.challenge import Challenge
 from regdeploy.deployment.layout import Layout
@@ -19,6 +19,15 @@ from regdeploy.errors import AcmeError, UsageError
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, DnsSettings
 from regdeploy.tls.certificate import Bundle
+
+
+class Obtained(NamedTuple):
+    """A bundle, in a word how it was had, and the directory URL of the CA that gave it, empty where none was asked."""
+
+    bundle: Bundle
+    how: str
+    directory: str = ""
+
 
 #: What a CA says when it did not find the proof: another kind may be found.
 _NOT_FOUND = ("connection", "dns", "incorrectResponse", "tls", "unauthorized")
@@ -33,31 +42,65 @@ def obtain(
     directory: DirectoryFacts | None,
     report: Callable[[str], None],
     cancel: threading.Event,
-) -> tuple[Bundle, str]:
-    """A bundle from the spec's source, and in a word how it was had. Raises CertificateError and AcmeError."""
+) -> Obtained:
+    """A bundle from the spec's source. Raises CertificateError and AcmeError."""
     match spec.tls:
         case Tls.ACME:
             assert acme is not None, "operations read the settings before the work begins"
-            return order(
-                acme,
-                observed.challenges,
-                Layout(spec.root).acme,
-                world,
-                directory=directory,
-                report=report,
-                cancel=cancel,
-            )
+            return _from_authorities(spec, acme, observed.challenges, world, directory, report, cancel)
         case Tls.FILES:
             assert observed.pair is not None, "observe reads the pair, or refuses it"
-            return observed.pair, "your own"
+            return Obtained(observed.pair, "your own")
         case Tls.INTERNAL:
             from regdeploy.tls.internal import InternalAuthority  # noqa: PLC0415 - cryptography, only where it is used
 
-            return InternalAuthority(Layout(spec.root).authority).issue(spec.domains, world.now()), "internal"
+            authority = InternalAuthority(Layout(spec.root).authority)
+            return Obtained(authority.issue(spec.domains, world.now()), "internal")
         case Tls.OFF:
             raise AssertionError("a registry without TLS has no certificate")
         case _:
             assert_never(spec.tls)
+
+
+def _from_authorities(
+    spec: Spec,
+    acme: AcmeSettings,
+    kinds: Sequence[Challenge],
+    world: World,
+    directory: DirectoryFacts | None,
+    report: Callable[[str], None],
+    cancel: threading.Event,
+) -> Obtained:
+    """Ask the CAs in turn, the next where one gives no certificate. Raises the first one's AcmeError where none does.
+
+    What is the first one's own, a profile, a binding, and what it is to replace, no other is told.
+    """
+    first: AcmeError | None = None
+    urls = (spec.acme_directory, *spec.acme_fallback)
+    for url, following in zip_longest(urls, urls[1:]):
+        settings = acme
+        if first is not None:
+            settings = replace(acme, directory=url, replaces=b"", profile="", eab_kid="", eab_hmac_key=None)
+        try:
+            bundle, how = order(
+                settings,
+                kinds,
+                Layout(spec.root).acme,
+                world,
+                directory=directory if first is None else None,
+                report=report,
+                cancel=cancel,
+            )
+        except AcmeError as error:
+            if error.problem == "cancelled":
+                raise
+            first = first or error
+            if following is not None:
+                report(f"{url} gave none ({error}): asking {following}")
+        else:
+            return Obtained(bundle, how, url)
+    assert first is not None, "there is at least one CA"
+    raise first
 
 
 def order(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from regdeploy.deployment.values import (
     as_address,
+    as_directories,
     as_directory,
     as_domains,
     as_email,
@@ -93,6 +94,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cert", as_path, _STRING, "FILE", "Your own certificate with its chain, PEM (with --tls files)"),
     Setting("key", as_path, _STRING, "FILE", "The private key of --cert, PEM, not encrypted"),
     Setting("acme-directory", as_directory, _STRING, "URL", "The CA: its directory URL, or letsencrypt"),
+    Setting(
+        "acme-fallback",
+        as_directories,
+        {"type": "array", "items": _STRING},
+        "URL",
+        "Another CA to ask where the first gives none; repeat it for more",
+    ),
     Setting("acme-ca-bundle", as_path, _STRING, "FILE", "PEM file that proves the HTTPS of a private CA"),
     Setting(
         "challenge",

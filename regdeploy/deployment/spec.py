@@ -39,6 +39,7 @@ class Spec:
     cert: Path | None
     key: Path | None
     acme_directory: str
+    acme_fallback: tuple[str, ...]
     acme_ca_bundle: Path | None
     challenge: str
     http_01_port: int
@@ -164,6 +165,7 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "cert": None,
         "key": None,
         "acme-directory": LETS_ENCRYPT,
+        "acme-fallback": (),
         "acme-ca-bundle": None,
         "challenge": "auto",
         "http-01-port": 80,

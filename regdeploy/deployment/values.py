@@ -134,6 +134,14 @@ def as_directory(value: object, where: str) -> str:
     return text
 
 
+def as_directories(value: object, where: str) -> tuple[str, ...]:
+    """CAs, from a list or a text with commas, each once."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise UsageError(where, f"{value!r} is not a list of CAs", 'write ["zerossl"]')
+    return tuple(dict.fromkeys(as_directory(item, where) for item in items if item != ""))
+
+
 def as_address(value: object, where: str) -> str:
     """An IP address in its short form; empty for all."""
     text = as_text(value, where).removeprefix("[").removesuffix("]")

@@ -13,9 +13,10 @@ from regdeploy.deployment.challenge import Challenge
 from regdeploy.deployment.obtain import acme_settings, obtain
 from regdeploy.errors import AcmeError, UsageError
 from regdeploy.tls.acme.settings import AcmeSettings, DnsSettings, Issued
-from tests.builders import acme, bare
+from tests.builders import acme, bare, deployed, store, stored
 from tests.fakes.engine import FakeEngine
 from tests.fakes.world import FakeAuthority, FakeClock, fake_world
+from tests.unit.deployment.sheet import planned
 
 
 def test_an_order_is_asked_with_what_the_spec_says(tmp_path: Path) -> None:
@@ -101,3 +102,43 @@ def test_where_the_ca_did_not_find_the_proof_the_next_kind_is_tried() -> None:
 def test_any_other_no_is_final(kinds: tuple[Challenge, ...], problem: str) -> None:
     authority, tried, reports = order(kinds, problem)
     assert (authority.issued, tried, reports) == (0, ["http-01"], [])
+
+
+def test_where_a_ca_gives_none_the_next_is_asked_without_what_was_for_the_first() -> None:
+    clock = FakeClock()
+    tried: list[AcmeSettings] = []
+    reports: list[str] = []
+    authority = FakeAuthority(clock=clock)
+
+    class Down(FakeAuthority):
+        def issue(self, settings: AcmeSettings, *args: Any, **kwargs: Any) -> Issued:
+            tried.append(settings)
+            if len(tried) == 1:
+                raise AcmeError("ca.example", "HTTP 503", problem="serverInternal")
+            return authority.issue(settings, *args, **kwargs)
+
+    asked = acme(acme_fallback=["https://other.example/dir"], profile="short")
+    found = obtain(
+        asked.spec,
+        bare(asked, challenges=(HTTP,)),
+        fake_world(FakeEngine(), clock, Down(clock=clock)),
+        acme=acme_settings(asked.spec),
+        directory=None,
+        report=reports.append,
+        cancel=threading.Event(),
+    )
+    assert found.directory == "https://other.example/dir"
+    assert [(one.directory, one.profile) for one in tried] == [
+        (asked.spec.acme_directory, "short"),
+        ("https://other.example/dir", ""),
+    ]
+    assert (
+        reports[0] == f"{asked.spec.acme_directory} gave none (ca.example: HTTP 503): asking https://other.example/dir"
+    )
+
+
+def test_a_certificate_of_a_fallback_is_as_good_as_one_of_the_first() -> None:
+    asked = acme(acme_fallback=["https://other.example/dir"])
+    there = deployed(asked, certificates=store(stored(directory="https://other.example/dir")))
+    assert planned(asked, there) == ""
+    assert "it came from https://other.example/dir" in planned(acme(), there)

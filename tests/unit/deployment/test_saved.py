@@ -44,6 +44,9 @@ tls = "internal"
 # The CA: its directory URL, or letsencrypt.
 #acme-directory = "letsencrypt"
 
+# Another CA to ask where the first gives none; repeat it for more.
+#acme-fallback = ["google"]
+
 # PEM file that proves the HTTPS of a private CA.
 #acme-ca-bundle = "/etc/ssl/private-ca.pem"
 

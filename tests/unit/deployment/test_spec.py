@@ -37,6 +37,7 @@ def test_with_nothing_given_it_is_the_local_registry() -> None:
         cert=None,
         key=None,
         acme_directory=LETS_ENCRYPT,
+        acme_fallback=(),
         acme_ca_bundle=None,
         challenge="auto",
         http_01_port=80,
