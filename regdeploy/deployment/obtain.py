@@ -29,6 +29,8 @@ class Obtained(NamedTuple):
     directory: str = ""
 
 
+_TIMEOUT = 180.0  # seconds for an order, beside what its DNS records may take to spread
+
 #: What a CA says when it did not find the proof: another kind may be found.
 _NOT_FOUND = ("connection", "dns", "incorrectResponse", "tls", "unauthorized")
 
@@ -154,6 +156,7 @@ def acme_settings(spec: Spec) -> AcmeSettings:
         webroot=spec.http_01_webroot,
         tls_alpn_01_port=spec.tls_alpn_01_port,
         dns=_dns_settings(spec),
+        timeout=_TIMEOUT + (spec.dns_timeout if spec.dns_provider else 0.0),
     )
 
 

@@ -57,7 +57,9 @@ def test_a_key_file_that_cannot_be_read_is_refused(tmp_path: Path, content: byte
     ],
 )
 def test_dns_is_written_by_the_provider_that_was_named(flags: dict[str, object], asked: DnsSettings) -> None:
-    assert acme_settings(acme(**flags).spec).dns == asked
+    settings = acme_settings(acme(**flags).spec)
+    assert settings.dns == asked
+    assert settings.timeout == acme_settings(acme().spec).timeout + asked.timeout
 
 
 def order(kinds: tuple[Challenge, ...], problem: str) -> tuple[FakeAuthority, list[str], list[str]]:
