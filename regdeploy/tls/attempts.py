@@ -16,7 +16,9 @@ from typing import Any
 from regdeploy.files import write_whole
 
 _KEPT = timedelta(days=30)
+_AHEAD = timedelta(days=1)  # what was noted further ahead than this was noted with a wrong clock
 _MOST = 200
+_WORDS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,11 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempts:
-    """The record. ``attempts`` are ascending; ``problem`` says why what was on disk could not be read, if so."""
+    """The record. ``problem`` says why what was on disk could not be read, if so.
+
+    ``attempts`` are in the order in which they were made. Their times are mostly ascending: a clock can be set back,
+    and what came after a certificate must then not be taken for what came before it.
+    """
 
     names: tuple[str, ...]
     directory: str
@@ -58,9 +64,13 @@ class Attempts:
     problem: str = ""
 
     def with_attempt(self, attempt: Attempt) -> Attempts:
-        """The record with one more, and without what is too old to matter."""
+        """The record with one more, its words shortened, and without what is too old to matter."""
         kept = [one for one in self.attempts if attempt.at - one.at < _KEPT][-_MOST + 1 :]
-        return replace(self, attempts=(*kept, attempt), problem="")
+        return replace(self, attempts=(*kept, replace(attempt, words=attempt.words[:_WORDS])), problem="")
+
+    def until(self, now: datetime) -> Attempts:
+        """The record without what a clock that was far ahead noted: it would count for as long as that clock erred."""
+        return replace(self, attempts=tuple(one for one in self.attempts if one.at - now <= _AHEAD))
 
     def failures(self) -> tuple[Attempt, ...]:
         """Those since the last that gave a certificate."""
@@ -113,7 +123,7 @@ def _record(values: dict[str, Any]) -> Attempts:
     return Attempts(
         names=tuple(values["names"]),
         directory=str(values["directory"]),
-        attempts=tuple(sorted(attempts, key=lambda attempt: attempt.at)),
+        attempts=attempts,
         window=_window(window) if window else None,
     )
 

@@ -7,7 +7,7 @@ of its life waits for nobody but the CA.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,7 +17,9 @@ from regdeploy.tls.certificate import Certificate
 _SHORT_LIVED = timedelta(days=10)
 _LATER = 30  # a thirtieth of life is what the CA's window can put renewal off by: its servers need spreading, no more
 _EMERGENCY = 20  # a twentieth of life is left: our own patience ends
-_BACK_OFF = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(days=1))
+_DAY = timedelta(days=1)
+#: The last is "daily" for a timer with a random delay of an hour: after 24 h every other run would come too early.
+_BACK_OFF = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(hours=22))
 _LONGEST_WAIT = timedelta(days=7)  # that a CA can ask for: one that says "in a year" must not end the registry
 _CLOCK_ERROR = timedelta(days=1)  # what was noted further ahead than this was noted with a wrong clock
 _ASK_AGAIN = (timedelta(hours=1), timedelta(days=1))  # of the CA's own wish; RFC 9773 section 4.3 leaves both to us
@@ -40,16 +42,25 @@ def renew_after(leaf: Certificate) -> datetime:
 
 
 def due_at(leaf: Certificate, record: Attempts | None) -> datetime:
-    """The moment from which ``leaf`` is due: the one chosen in the CA's window where there is one, else by its life."""
+    """The moment from which ``leaf`` is due: the one chosen in the CA's window where there is one, else by its life.
+
+    Never in the first day (or tenth) of its life: a CA whose windows are always in the past would be asked for another
+    certificate, and the registry restarted, at each run.
+    """
     window = record.window if record else None
     if window is None or window.fingerprint != leaf.fingerprint_sha256:
         return renew_after(leaf)
-    return min(window.moment, renew_after(leaf) + leaf.lifetime / _LATER)
+    earliest = leaf.not_before + min(_DAY, leaf.lifetime / 10)
+    return max(earliest, min(window.moment, renew_after(leaf) + leaf.lifetime / _LATER))
 
 
 def is_emergency(leaf: Certificate, now: datetime) -> bool:
-    """Whether so little of its life is left that our own patience with failures ends."""
-    return now >= leaf.not_after - leaf.lifetime / _EMERGENCY
+    """Whether so little of its life is left that our own patience with failures ends.
+
+    A twentieth, or the last day where that is more: what a timer that comes twice a day is sure to find. A sixth at
+    most of a life of days.
+    """
+    return now >= leaf.not_after - max(leaf.lifetime / _EMERGENCY, min(_DAY, leaf.lifetime / 6))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,41 +72,51 @@ class Wait:
     limit: str
 
 
-def wait_before_order(record: Attempts, now: datetime, *, patient: bool, limited: bool) -> Wait | None:
+def wait_before_order(
+    record: Attempts,
+    now: datetime,
+    *,
+    patient: bool,
+    limited: bool,
+    replaces: bool = False,
+    ignore: Collection[str] = (),
+) -> Wait | None:
     """Whether the CA may be asked for ``record``'s names at ``now``; None where it may.
 
     ``patient`` keeps our own back-off (1, 10, 100 minutes, then daily) and a certificate in reserve under the CA's
-    weekly limit; without it only the CA's own word counts. ``limited`` says that the CA is one with those limits.
+    weekly limit; without it only the CA's own word counts. ``limited`` says that the CA is one with those limits, and
+    ``replaces`` that the order names what it replaces (RFC 9773 section 5), which exempts it from the weekly one: not
+    from our own reserve, which is what stops an endless row of renewals. ``ignore`` are names of limits that the user
+    does not want reckoned: what the CA itself asked for is never among them.
     """
-    noted = [attempt for attempt in record.attempts if attempt.at - now <= _CLOCK_ERROR]
-    failed = [attempt for attempt in record.failures() if attempt in noted]
-    waits = [*_asked_to_wait(failed), *(_limits(noted, now, patient=patient) if limited else [])]
+    noted = record.until(now)
+    failed = noted.failures()
+    waits = _limits(noted.attempts, now, patient=patient, replaces=replaces) if limited else []
     if patient and failed:
         pause = _BACK_OFF[min(len(failed), len(_BACK_OFF)) - 1]
         words = f"{len(failed)} attempt{'s'[: len(failed) > 1]} failed, the last: {failed[-1].words}"
-        waits.append(Wait(until=min(failed[-1].at, now) + pause, why=words, limit="back-off"))
+        waits.append(Wait(until=failed[-1].at + pause, why=words, limit="back-off"))
+    waits = [*_asked_to_wait(failed), *(wait for wait in waits if wait.limit not in ignore)]
     return max((wait for wait in waits if wait.until > now), key=lambda wait: wait.until, default=None)
 
 
-def _asked_to_wait(failed: list[Attempt]) -> list[Wait]:
-    """The CA's own Retry-After, of the last failure that had one."""
-    asked = [attempt for attempt in failed if attempt.retry_after > 0]
-    if not asked:
-        return []
-    last = asked[-1]
-    pause = min(timedelta(seconds=last.retry_after), _LONGEST_WAIT)
-    return [Wait(until=last.at + pause, why=f"the CA asked to wait: {last.words}", limit="retry-after")]
+def _asked_to_wait(failed: Iterable[Attempt]) -> Iterator[Wait]:
+    """The CA's own Retry-After, of each failure that had one. A file can hold numbers of which no time can be made."""
+    for one in failed:
+        if one.retry_after > 0:
+            until = one.at + timedelta(seconds=min(one.retry_after, _LONGEST_WAIT.total_seconds()))
+            yield Wait(until=until, why=f"the CA asked to wait: {one.words}", limit="retry-after")
 
 
-def _limits(noted: list[Attempt], now: datetime, *, patient: bool) -> list[Wait]:
+def _limits(noted: Iterable[Attempt], now: datetime, *, patient: bool, replaces: bool) -> list[Wait]:
     """The CA's limits, reckoned from what was asked from here: it is not asked what it would refuse."""
     waits = []
-    issued = [attempt.at for attempt in noted if not attempt.problem and now - attempt.at < _WEEK]
+    issued = sorted(one.at for one in noted if not one.problem and now - one.at < _WEEK)
     most = _DUPLICATES - 1 if patient else _DUPLICATES
-    if len(issued) >= most:
+    if len(issued) >= most and (patient or not replaces):
         words = f"{len(issued)} certificates for these names in a week, and the limit is {_DUPLICATES}"
         waits.append(Wait(until=issued[-most] + _WEEK, why=words, limit="duplicate-certificates"))
-    refused = [one.at for one in noted if one.problem in VALIDATION_PROBLEMS and now - one.at < _HOUR]
+    refused = sorted(one.at for one in noted if one.problem in VALIDATION_PROBLEMS and now - one.at < _HOUR)
     if len(refused) >= _FAILED_VALIDATIONS:
         words = f"{len(refused)} validations failed in an hour, and the limit is {_FAILED_VALIDATIONS}"
         waits.append(Wait(until=refused[-_FAILED_VALIDATIONS] + _HOUR, why=words, limit="failed-validations"))

@@ -85,6 +85,19 @@ def test_what_is_too_old_to_matter_goes() -> None:
     assert len(record.attempts) == 200
 
 
+def test_the_order_is_that_of_the_notes_and_not_of_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    record = EMPTY.with_attempt(Attempt(at=NOW)).with_attempt(Attempt(at=NOW - timedelta(hours=9), problem="dns"))
+    write_attempts(tmp_path / "attempts.json", record)
+    found = read_attempts(tmp_path / "attempts.json", NAMES, CA)
+    assert [one.problem for one in found.attempts] == ["", "dns"]
+    assert len(found.failures()) == 1
+
+
+def test_the_words_of_an_error_do_not_make_the_file_grow() -> None:
+    (kept,) = EMPTY.with_attempt(Attempt(at=NOW, problem="failed", words="x" * 10**6)).attempts
+    assert kept.words == "x" * 1000
+
+
 def test_failures_are_those_since_the_last_certificate() -> None:
     first, second = Attempt(at=NOW, problem="dns"), Attempt(at=NOW + timedelta(hours=1), problem="tls")
     assert FULL.failures() == ()

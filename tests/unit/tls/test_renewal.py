@@ -65,7 +65,7 @@ def test_the_last_twentieth_of_life_is_an_emergency(left: float, emergency: bool
     assert is_emergency(_lasting(timedelta(days=90)), _BEGIN + timedelta(days=90 - left)) is emergency
 
 
-@pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 10), (3, 100), (4, 1440), (9, 1440)])
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 10), (3, 100), (4, 1320), (9, 1320)])
 def test_after_failures_it_waits_longer_and_longer(failures: int, minutes: int) -> None:
     found = wait(record(*[failed(0)] * failures), 0)
     assert found is not None
@@ -96,9 +96,9 @@ def test_a_ca_that_says_in_a_year_is_asked_again_in_a_week() -> None:
 
 def test_what_was_noted_by_a_clock_that_was_far_ahead_keeps_nobody_waiting() -> None:
     assert wait(record(failed(3 * 1440, retry_after=86400.0)), 0) is None
-    found = wait(record(failed(600)), 0)  # ten hours ahead: may be true, so it counts, and from now
+    found = wait(record(failed(600)), 0)  # ten hours ahead: may be true, so it counts
     assert found is not None
-    assert found.until == NOW + timedelta(minutes=1)
+    assert found.until == NOW + timedelta(minutes=601)
 
 
 def test_five_certificates_a_week_are_the_limit_and_one_is_kept_in_reserve() -> None:
@@ -111,6 +111,54 @@ def test_five_certificates_a_week_are_the_limit_and_one_is_kept_in_reserve() -> 
     five = record(*(issued(-1440 * day) for day in (6, 5, 4, 3, 2)))
     assert wait(five, 0, patient=False) is not None
     assert wait(five, 1440, patient=False) is None
+
+
+def test_the_last_day_is_an_emergency_too_and_a_sixth_of_a_life_of_days() -> None:
+    assert not is_emergency(_lasting(timedelta(days=7)), _BEGIN + timedelta(days=5.9))
+    assert is_emergency(_lasting(timedelta(days=7)), _BEGIN + timedelta(days=6))
+    assert not is_emergency(_lasting(timedelta(hours=24)), _BEGIN + timedelta(hours=19))
+    assert is_emergency(_lasting(timedelta(hours=24)), _BEGIN + timedelta(hours=20))
+
+
+def test_an_order_that_says_what_it_replaces_is_under_no_weekly_limit_and_under_our_own_reserve_still() -> None:
+    five = record(*(issued(-1440 * day) for day in (6, 5, 4, 3, 2)))
+    assert wait_before_order(five, NOW, patient=False, limited=True, replaces=True) is None
+    found = wait_before_order(five, NOW, patient=True, limited=True, replaces=True)
+    assert found is not None
+    assert found.limit == "duplicate-certificates"
+
+
+def test_the_user_can_override_each_limit_by_name_and_never_the_cas_own_word() -> None:
+    certificates = record(*(issued(-1440 * day) for day in (6, 5, 4, 3, 2)))
+    validations = record(*(failed(minute, problem="unauthorized") for minute in (-50, -40, -30, -20, -10)))
+    for found, name in ((certificates, "duplicate-certificates"), (validations, "failed-validations")):
+        refusal = wait_before_order(found, NOW, patient=False, limited=True)
+        assert refusal is not None
+        assert refusal.limit == name
+        assert wait_before_order(found, NOW, patient=False, limited=True, ignore={name}) is None
+        assert wait_before_order(found, NOW, patient=False, limited=True, ignore={"back-off"}) == refusal
+    asked = record(failed(0, retry_after=3600.0))
+    assert wait_before_order(asked, NOW, patient=False, limited=True, ignore={"retry-after"}) is not None
+
+
+@pytest.mark.parametrize("seconds", [1e15, float("inf")])
+def test_a_wait_of_which_no_time_can_be_made_is_a_week(seconds: float) -> None:
+    found = wait(record(failed(0, retry_after=seconds)), 0)
+    assert found is not None
+    assert found.until == NOW + timedelta(days=7)
+    assert wait(record(failed(0, retry_after=float("nan"))), 0, patient=False) is None
+
+
+def test_what_failed_after_a_certificate_that_a_clock_ahead_noted_still_counts() -> None:
+    found = wait(record(issued(600), failed(0, retry_after=7200.0)), 1)
+    assert found is not None
+    assert found.limit == "retry-after"
+
+
+def test_the_weekly_limit_is_reckoned_by_times_whatever_the_order_of_the_notes() -> None:
+    found = wait(record(*(issued(-1440 * day) for day in (3, 4, 5, 6))), 0)
+    assert found is not None
+    assert found.until == NOW + timedelta(days=1)
 
 
 def test_five_failed_validations_an_hour_are_the_limit() -> None:
