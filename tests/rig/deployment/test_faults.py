@@ -275,6 +275,7 @@ def test_the_challenge_port_held_by_our_own_registry_is_freed_and_said(
 ) -> None:
     command("up", "--domain", domain, "--tls", "internal", "--port", "80")
 
+    acme = (*acme, "--challenge", "http-01")
     plan = command("plan", "--tls", "acme", *acme, "--port", "80")
     assert "stop the container           it holds port 80, which the challenge needs [interrupts]" in plan.out
     command("up", "--tls", "acme", *acme, "--port", "443", "--yes")
