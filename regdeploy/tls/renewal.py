@@ -44,14 +44,15 @@ def renew_after(leaf: Certificate) -> datetime:
 def due_at(leaf: Certificate, record: Attempts | None) -> datetime:
     """The moment from which ``leaf`` is due: the one chosen in the CA's window where there is one, else by its life.
 
-    Never in the first day (or tenth) of its life: a CA whose windows are always in the past would be asked for another
-    certificate, and the registry restarted, at each run.
+    Where two were had within two days, not in the first day (or tenth) of life: a CA whose windows are always in the
+    past would be asked for another certificate, and the registry restarted, at each run.
     """
     window = record.window if record else None
-    if window is None or window.fingerprint != leaf.fingerprint_sha256:
+    if record is None or window is None or window.fingerprint != leaf.fingerprint_sha256:
         return renew_after(leaf)
-    earliest = leaf.not_before + min(_DAY, leaf.lifetime / 10)
-    return max(earliest, min(window.moment, renew_after(leaf) + leaf.lifetime / _LATER))
+    due = min(window.moment, renew_after(leaf) + leaf.lifetime / _LATER)
+    recent = [one for one in record.attempts if not one.problem and abs(one.at - leaf.not_before) < 2 * _DAY]
+    return max(due, leaf.not_before + min(_DAY, leaf.lifetime / 10)) if len(recent) > 1 else due
 
 
 def is_emergency(leaf: Certificate, now: datetime) -> bool:

@@ -113,6 +113,13 @@ def test_five_certificates_a_week_are_the_limit_and_one_is_kept_in_reserve() -> 
     assert wait(five, 1440, patient=False) is None
 
 
+def test_a_past_window_is_obeyed_at_once_but_not_in_a_row() -> None:
+    leaf, past = _lasting(timedelta(days=90)), window(start=0, moment=0)
+    first, second = (Attempt(at=_BEGIN + timedelta(hours=hour)) for hour in (-11, 1))
+    assert due_at(leaf, record(second, window=past)) == _BEGIN
+    assert due_at(leaf, record(first, second, window=past)) == _BEGIN + timedelta(days=1)
+
+
 def test_the_last_day_is_an_emergency_too_and_a_sixth_of_a_life_of_days() -> None:
     assert not is_emergency(_lasting(timedelta(days=7)), _BEGIN + timedelta(days=5.9))
     assert is_emergency(_lasting(timedelta(days=7)), _BEGIN + timedelta(days=6))
