@@ -6,12 +6,11 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urljoin
 
 import requests
 from acme import messages
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.json_util import field as jose_field
 
 from regdeploy.errors import AcmeError, CertificateError
@@ -24,6 +23,16 @@ from regdeploy.tls.acme.network import Network, Refusal
 from regdeploy.tls.acme.patience import Pace, Patience, supervised
 from regdeploy.tls.acme.problems import from_error, refused
 from regdeploy.tls.acme.renewal_info import certificate_id
+from regdeploy.tls.acme.request import (
+    PrivateKey,
+    identifiers,
+    key_pem,
+    load_key,
+    make_key,
+    names_of,
+    signing_request,
+    top_issuer,
+)
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
 from regdeploy.tls.acme.solvers import solver_for
 from regdeploy.tls.certificate import Bundle
@@ -42,7 +51,7 @@ def issue(
     cancel: threading.Event,
     directory: DirectoryFacts | None,
 ) -> Issued:
-    """Obtain a certificate for ``settings.names`` with a new key, by the challenge that ``settings`` name.
+    """Obtain a certificate for ``settings.names`` by the challenge, and with a key of the kind, that ``settings`` name.
 
     ``state`` keeps accounts; ``now`` is aware; ``report`` gets short phrases, from another thread; ``cancel`` ends it
     within a tenth of a second; ``directory`` is what the CA said of itself, None to ask it. Raises AcmeError,
@@ -68,7 +77,7 @@ def issue(
 def _obtain(
     ca: Network, account: Account, settings: AcmeSettings, solver: Solver, report: Callable[[str], None]
 ) -> Issued:
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = make_key(settings.key_type) if settings.reuse_key is None else load_key(settings.reuse_key)
     url, order = _place(ca, account, settings, report)
     if order.status == messages.STATUS_PENDING:
         prove(ca, order.authorizations or (), solver, report)
@@ -76,8 +85,9 @@ def _obtain(
         report("every name is proved already")
     else:
         raise _failed(ca, order)
-    certificate = _finalize(ca, url, order, _csr(key, settings.names))
-    bundle = _bundle(ca, ca.post(certificate), key, settings.names)
+    certificate = _finalize(ca, url, order, signing_request(key, settings.names))
+    pem = _chain(ca, certificate, settings.preferred_chain, report)
+    bundle = _bundle(ca, pem, key, settings.names)
     report("certificate issued")
     return Issued(bundle=bundle, account=ca.account, challenge=solver.kind)
 
@@ -96,7 +106,18 @@ def _place(
     url = response.headers.get("Location", "")
     if not url:
         raise AcmeError(ca.host, "took the order and did not say where it is", "run the same command again")
-    return url, ca.read(messages.Order, response)
+    order = ca.read(messages.Order, response)
+    _check_names(ca, order, settings.names)
+    return url, order
+
+
+def _check_names(ca: Network, order: messages.Order, asked: tuple[str, ...]) -> None:
+    """The CA must have understood what was asked for, before anything is proved (RFC 8555 section 7.4)."""
+    got, wanted = names_of(order.identifiers or ()), names_of(identifiers(asked))
+    if got != wanted:
+        missing, added = ", ".join(sorted(wanted - got)), ", ".join(sorted(got - wanted))
+        words = " and ".join(filter(None, (missing and f"without {missing}", added and f"with {added}, not asked for")))
+        raise AcmeError(ca.host, f"took the order {words}", "another CA may do what is asked: --acme-directory")
 
 
 class _NewOrder(messages.NewOrder):
@@ -107,7 +128,7 @@ class _NewOrder(messages.NewOrder):
 
 def _ask(ca: Network, settings: AcmeSettings, report: Callable[[str], None]) -> requests.Response:
     """Ask for the order; where the CA does not accept that it replaces a certificate, for one that replaces none."""
-    names = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in settings.names]
+    names = identifiers(settings.names)
     wanted = settings.replaces and "renewalInfo" in ca.directory.endpoints
     replaces = certificate_id(settings.replaces) if wanted else ""
     url = ca.endpoint("newOrder")
@@ -118,21 +139,6 @@ def _ask(ca: Network, settings: AcmeSettings, report: Callable[[str], None]) -> 
             raise
         report(f"{ca.host} does not take this for a renewal ({no.problem}): ordered as a new certificate")
         return ca.post(url, _NewOrder(identifiers=names, profile=settings.profile))
-
-
-def _csr(key: ec.EllipticCurvePrivateKey, names: tuple[str, ...]) -> x509.CertificateSigningRequest:
-    """A request without a subject: CAs read the names alone, and newer profiles refuse a common name."""
-    builder = x509.CertificateSigningRequestBuilder(
-        subject_name=x509.Name([]),
-        extensions=[
-            x509.Extension(
-                x509.SubjectAlternativeName.oid,
-                critical=True,  # as RFC 5280 section 4.2.1.6 wants it where the subject is empty
-                value=x509.SubjectAlternativeName([x509.DNSName(name) for name in names]),
-            )
-        ],
-    )
-    return builder.sign(key, hashes.SHA256())
 
 
 def _finalize(ca: Network, url: str, order: messages.Order, csr: x509.CertificateSigningRequest) -> str:
@@ -171,17 +177,32 @@ def _failed(ca: Network, order: messages.Order) -> AcmeError:
     return AcmeError(ca.host, f"calls the order {status}, and gives no certificate", "run the same command again")
 
 
-def _bundle(
-    ca: Network, response: requests.Response, key: ec.EllipticCurvePrivateKey, names: tuple[str, ...]
-) -> Bundle:
+def _chain(ca: Network, url: str, preferred: str, report: Callable[[str], None]) -> bytes:
+    """The certificate with the chain whose top was issued by ``preferred``, else the CA's own choice.
+
+    Other chains are fetched only where one is preferred and the first is another (RFC 8555 section 7.4.2).
+    """
+    response = ca.post(url)
+    if not preferred or top_issuer(response.content) == preferred:
+        return response.content
+    links = requests.utils.parse_header_links(response.headers.get("Link", ""))
+    for link in links:
+        if link.get("rel") == "alternate":
+            other = ca.post(urljoin(url, link["url"]))
+            if top_issuer(other.content) == preferred:
+                return other.content
+    report(f"{ca.host} offers no chain from {preferred!r}: its own choice is taken")
+    return response.content
+
+
+def _bundle(ca: Network, pem: bytes, key: PrivateKey, names: tuple[str, ...]) -> Bundle:
     """The certificate as it came, checked: what a CA sends is text like any other."""
     from regdeploy.tls.bundle import make_bundle  # noqa: PLC0415 - beside cryptography, which is loaded by now
 
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
         return make_bundle(
-            response.content,
             pem,
+            key_pem(key),
             names=names,
             now=ca.now(),
             cert_name="the CA's certificate",
