@@ -9,9 +9,6 @@ from pathlib import Path
 from regdeploy.secret import Secret
 from regdeploy.tls.certificate import Bundle
 
-#: The keys that can be asked for, the first by default.
-KEY_TYPES = ("ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096")
-
 #: Kinds of certificate keys, the usual one first.
 KEY_TYPES = ("ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096")
 
@@ -38,11 +35,9 @@ class DnsSettings:
 class AcmeSettings:
     """One order: for whom, from whom, and how control is proved.
 
-    ``names`` are A-labels, wildcards and IP addresses, the first is the registry's; ``key_type`` is one of
-    ``KEY_TYPES``, passed over where ``reuse_key`` (PEM) is the key to use again; ``preferred_chain`` is the common name
-    of the root or issuer above the chain to take where the CA has several; ``challenge`` is the kind as ACME spells it;
-    ``http_01_port`` and ``tls_alpn_01_port`` are ports of this host on which the answer is given, on every address;
-    ``webroot`` is the folder of another program that answers http-01 instead; ``dns`` is needed for dns-01;
+    ``names`` are A-labels, wildcards and IP addresses, the first is the registry's; ``challenge`` is the kind as ACME
+    spells it; ``http_01_port`` and ``tls_alpn_01_port`` are ports of this host on which the answer is given, on every
+    address; ``webroot`` is the folder of another program that answers http-01 instead; ``dns`` is needed for dns-01;
     ``replaces`` is the certificate that is renewed, PEM, or empty; ``key_type`` is one of :data:`KEY_TYPES`, unless
     ``reuse_key``, PEM, is used again; ``preferred_chain`` is the common name of the issuer at a chain's top, or empty;
     ``timeout`` is in seconds, from the order to the certificate.
@@ -55,9 +50,6 @@ class AcmeSettings:
     profile: str = ""
     eab_kid: str = ""
     eab_hmac_key: Secret | None = None
-    key_type: str = KEY_TYPES[0]
-    reuse_key: Secret | None = None
-    preferred_chain: str = ""
     challenge: str = "http-01"
     http_01_port: int = 80
     webroot: Path | None = None
