@@ -113,7 +113,7 @@ def _folders(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]
     if not host.root_writable:
         yield _stop(
             "folders",
-            f"{spec.root} cannot be written by this user",
+            f"{spec.root}, or its certs folder, cannot be written by this user",
             "run regdeploy as root, or choose a folder of your own with --root",
         )
         return

@@ -188,7 +188,7 @@ def host_facts(
         return HostFacts(
             uid=world.uid,
             now=world.now(),
-            root_writable=_writable(spec.root),
+            root_writable=_writable(spec.root) and _writable(Layout(spec.root).certs),
             disk=disk_facts(spec.root),
             selinux_enforcing=selinux_enforcing(),
             unprivileged_port_start=unprivileged_port_start(),

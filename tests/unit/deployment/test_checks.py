@@ -198,7 +198,7 @@ def test_a_root_that_this_user_may_not_write_is_a_stop() -> None:
         Check(
             "folders",
             STOP,
-            "/var/lib/registry cannot be written by this user",
+            "/var/lib/registry, or its certs folder, cannot be written by this user",
             "run regdeploy as root, or choose a folder of your own with --root",
         ),
     )
