@@ -16,8 +16,8 @@ from acme import jws, messages
 from josepy.errors import Error as JoseError
 from josepy.interfaces import JSONDeSerializable
 from josepy.json_util import decode_b64jose
-from josepy.jwa import ES256
-from josepy.jwk import JWKEC
+from josepy.jwa import ES256, ES384, RS256, JWASignature
+from josepy.jwk import JWKEC, JWKRSA
 
 from regdeploy.errors import AcmeError
 from regdeploy.tls.acme.connection import host_of, is_final, unreachable
@@ -79,7 +79,8 @@ class _Attempts:
 class Network:
     """The way to one CA: ``key`` signs, for the account whose URL is ``account``, empty before it is known.
 
-    ``names`` are those whose certificate is asked for.
+    Without an account it signs by itself: an account's key, or a certificate's own. ``names`` are those whose
+    certificate is asked for.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Network:
         self.patience = patience
         self.now = now
         self.names = names
-        self.key: JWKEC  # set with the account
+        self.key: JWKEC | JWKRSA  # set with the account
         self.account = ""
         self.host = host_of(directory.url)
         self._connection = connection
@@ -154,7 +155,7 @@ class Network:
     def sign(self, url: str, payload: bytes, nonce: bytes) -> bytes:
         """The JWS (RFC 8555 section 6.2) of a payload for ``url``, by the account or, before there is one, the key."""
         signed: str = jws.JWS.sign(
-            payload, key=self.key, alg=ES256, nonce=nonce, url=url, kid=self.account or None
+            payload, key=self.key, alg=_algorithm(self.key), nonce=nonce, url=url, kid=self.account or None
         ).json_dumps()
         return signed.encode()
 
@@ -183,6 +184,13 @@ class Network:
             self._nonce = decode_b64jose(text) or None
         except (JoseError, ValueError):
             self._nonce = None
+
+
+def _algorithm(key: JWKEC | JWKRSA) -> JWASignature:
+    """The signature that goes with a key (RFC 7518 section 3.1)."""
+    if isinstance(key, JWKRSA):
+        return RS256
+    return ES256 if key.key.key_size == 256 else ES384  # noqa: PLR2004 - the curve's bits
 
 
 def _is_success(response: requests.Response) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import requests
@@ -30,6 +30,7 @@ _HINTS = {
     "unsupportedContact": "correct --email",
     "unsupportedIdentifier": _OTHER_NAME,
     "userActionRequired": "do what the CA asks there, then run the same command again",
+    "badRevocationReason": "give another reason: this CA does not take that one",
 }
 _NOT_REACHED = ("connection", "unauthorized", "incorrectResponse", "tls")  # at a challenge; of a request they say else
 _ASKED_AT = {  # RFC 8555 section 8.3, RFC 8737 section 3
@@ -42,13 +43,16 @@ _ASKED_AT = {  # RFC 8555 section 8.3, RFC 8737 section 3
 class Problem:
     """A refusal: ``code`` is its type without the urn prefix or empty, ``words`` are the CA's own.
 
-    ``status`` is the HTTP status, 0 where it came inside a resource; ``retry_after`` is in seconds or None.
+    ``status`` is the HTTP status, 0 where it came inside a resource; ``retry_after`` is in seconds or None; ``terms``
+    and ``page`` are where new terms of service stand and where a person agrees to them (RFC 8555 section 7.3.3).
     """
 
     code: str
     words: str
     status: int = 0
     retry_after: float | None = None
+    terms: str = ""
+    page: str = ""
 
     @property
     def is_busy(self) -> bool:
@@ -75,10 +79,21 @@ def from_response(response: requests.Response, now: datetime) -> Problem:
     except (JoseError, LookupError, ValueError, TypeError, AttributeError):
         error = None
     if error is not None:
-        return from_error(error, response.status_code, wait)
+        page = document.get("instance")
+        return replace(
+            from_error(error, response.status_code, wait),
+            terms=next(iter(linked(response, "terms-of-service")), ""),
+            page=page if isinstance(page, str) else "",
+        )
     words = f"answered HTTP {response.status_code} {response.reason}"
     code = "rateLimited" if response.status_code in _BUSY else ""
     return Problem(code=code, words=words, status=response.status_code, retry_after=wait)
+
+
+def linked(response: requests.Response, relation: str) -> list[str]:
+    """The URLs to which an answer's Link headers lead with that relation (RFC 8288), as they were written."""
+    links = requests.utils.parse_header_links(response.headers.get("Link", ""))  # .links keeps one of a kind
+    return [str(link["url"]) for link in links if relation in link.get("rel", "").lower().split()]
 
 
 def refused(
@@ -107,7 +122,16 @@ def _hint(problem: Problem, now: datetime, names: Sequence[str], solver: Solver 
     name = ", ".join(names) or "that name"
     if solver is not None and solver.kind in _ASKED_AT and problem.code in _NOT_REACHED:
         return _reach(name, solver)
+    if problem.code == "userActionRequired" and (problem.terms or problem.page):
+        return _agree(problem)
     return _HINTS.get(problem.code, "").format(name=name)
+
+
+def _agree(problem: Problem) -> str:
+    """Nobody but a person can agree to new terms, and only there."""
+    new = f"the CA's terms of service are now {problem.terms}: " if problem.terms else ""
+    where = f"at {problem.page}" if problem.page else "as the CA says"
+    return f"{new}agree {where}, then run the same command again"
 
 
 def _reach(name: str, solver: Solver) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from regdeploy.tls.acme.alpn import TlsAlpn01
 from regdeploy.tls.acme.challenges import Http01, Solver
-from regdeploy.tls.acme.problems import Problem, from_error, from_response, refused
+from regdeploy.tls.acme.problems import Problem, from_error, from_response, linked, refused
 from regdeploy.tls.acme.webroot import Webroot
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -149,6 +149,34 @@ def test_a_challenge_that_failed_is_about_the_port_that_the_ca_asks_at_and_a_req
     assert said(problem, Webroot(Path("/srv"))).endswith(
         "hint: port 80 of a.example must lead the CA to the web server of --http-01-webroot's folder"
     )
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "hint"),
+    [
+        ("", "", "do what the CA asks there, then run the same command again"),
+        ("https://ca.example/agree", "", "agree at https://ca.example/agree, then run the same command again"),
+        (
+            "https://ca.example/agree",
+            '<https://ca.example/dir>;rel="index", <https://ca.example/t2>; rel="terms-of-service"',
+            "the CA's terms of service are now https://ca.example/t2: agree at https://ca.example/agree, then run the same command again",
+        ),
+        (
+            "",
+            '<https://ca.example/t2>;rel="terms-of-service"',
+            "the CA's terms of service are now https://ca.example/t2: agree as the CA says, then run the same command again",
+        ),
+    ],
+)
+def test_new_terms_are_named_with_the_page_where_a_person_agrees_to_them(page: str, link: str, hint: str) -> None:
+    no = document("userActionRequired", detail="Terms of service have changed", instance=page or None)
+    problem = from_response(answer(403, no, Link=link), NOW)
+    assert said(problem) == f"ca.example: Terms of service have changed\nhint: {hint}"
+
+
+def test_a_link_of_another_relation_or_a_broken_one_leads_nowhere() -> None:
+    for link in ('<https://ca.example/x>;rel="up"', "https://ca.example/x", "<>;rel", ";;,"):
+        assert linked(answer(200, b"", Link=link), "terms-of-service") == []
 
 
 def test_several_names_or_none_are_named_in_the_hint() -> None:
