@@ -63,9 +63,8 @@ def test_killed_before_every_write_it_serves_what_it_has_and_the_next_renewal_en
         start.up(goal)
         start.clock.forward(days=0 if forced else 65)
         for write, host in futures(start):
-            with dying_before(write) as counter:
-                with suppress(Killed):
-                    renewed(host, forced=forced)
+            with dying_before(write) as counter, suppress(Killed):
+                renewed(host, forced=forced)
             died = counter.count >= write
             assert served(host) in stored(host), f"killed before write {write}"
             renewed(host, forced=forced and not died)
