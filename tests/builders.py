@@ -138,7 +138,7 @@ def certificate(number: int = 1, *, begin: datetime = NOW - timedelta(days=10), 
         not_before=begin,
         not_after=begin + timedelta(days=days),
         fingerprint_sha256=hashlib.sha256(leaf_der(number)).hexdigest(),
-        key_type="EC P-256",
+        key_type="ECDSA P-256",
     )
 
 

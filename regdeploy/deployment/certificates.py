@@ -104,7 +104,15 @@ def _why_asked_otherwise(version: StoredVersion, spec: Spec) -> str:
         return f"it came from {version.directory}"
     if spec.tls is Tls.ACME and version.profile != spec.profile:
         return f"it was issued under the profile {version.profile}" if version.profile else "it has no profile"
+    if spec.tls is Tls.ACME and not spec.reuse_key and version.leaf.key_type != _key_words(spec.key_type):
+        return f"its key is {version.leaf.key_type}"
     return ""
+
+
+def _key_words(kind: str) -> str:
+    """A kind of key as a certificate's is told: ``ecdsa-p256`` is ``ECDSA P-256``."""
+    family, _, size = kind.partition("-")
+    return f"RSA {size}" if family == "rsa" else f"ECDSA P-{size.removeprefix('p')}"
 
 
 def waiting(spec: Spec, record: Attempts | None, now: datetime, *, patient: bool) -> Wait | None:

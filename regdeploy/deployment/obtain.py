@@ -156,6 +156,8 @@ def acme_settings(spec: Spec) -> AcmeSettings:
         webroot=spec.http_01_webroot,
         tls_alpn_01_port=spec.tls_alpn_01_port,
         dns=_dns_settings(spec),
+        key_type=spec.key_type,
+        preferred_chain=spec.preferred_chain,
         timeout=_TIMEOUT + (spec.dns_timeout if spec.dns_provider else 0.0),
     )
 

@@ -159,14 +159,16 @@ def carry_out(
 
 
 def order_settings(planned: Planned) -> AcmeSettings:
-    """What an order is asked with, and the certificate that it replaces. Raises UsageError."""
+    """What an order is asked with, and the certificate that it replaces. Raises UsageError and CertificateError."""
     spec, facts = planned.spec, planned.observed.certificates
-    settings = acme_settings(spec)
+    settings, store = acme_settings(spec), CertificateStore(Layout(spec.root).certs)
+    if spec.reuse_key and facts.current is not None:
+        settings = replace(settings, reuse_key=store.key(facts.current))
     for version in reversed(facts.versions):
         same = version.directory == spec.acme_directory and set(version.names) & set(spec.domains)
         if same and not version.problem:
             with suppress(RegdeployError):  # a file that is gone is replaced all the same
-                return replace(settings, replaces=CertificateStore(Layout(spec.root).certs).fullchain(version.number))
+                return replace(settings, replaces=store.fullchain(version.number))
     return settings
 
 

@@ -31,7 +31,7 @@ from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import IssueCertificate, VerifyServing
 from regdeploy.deployment.world import World
-from regdeploy.errors import AcmeError, CheckFailed, NotDeployed, RegdeployError, UsageError
+from regdeploy.errors import AcmeError, NotDeployed, RegdeployError, UsageError
 from regdeploy.host.lock import Lock
 from regdeploy.tls.acme.settings import AcmeSettings
 from regdeploy.tls.attempts import Attempt, write_attempts
@@ -77,12 +77,7 @@ def renew(
             words = f"{spec.url}: the deploy hook was called again" if again else _words(spec, observed, world)
             return Renewed(planned=replace(planned, plan=replace(found, steps=())), words=words)
         host = host_facts(spec, observed, world, found)
-        try:
-            refuse(reporter, checks(spec, observed, host), ignore)
-        except CheckFailed as error:
-            if issuing:
-                _note(spec, observed, world, error)
-            raise
+        refuse(reporter, checks(spec, observed, host), ignore)  # not an attempt: what is mended is tried at once
         hooks.call(Hook.BEFORE)
         outcome = "interrupted"
         try:
@@ -210,12 +205,11 @@ def _staging(settings: AcmeSettings) -> AcmeSettings:
     return replace(settings, directory=LETS_ENCRYPT_STAGING, replaces=b"", eab_kid="", eab_hmac_key=None)
 
 
-def _note(spec: Spec, observed: Observed, world: World, error: RegdeployError) -> None:
-    """Write down that the CA was not asked, or asked in vain."""
+def _note(spec: Spec, observed: Observed, world: World, error: AcmeError) -> None:
+    """Write down that the staging CA refused. Its limits are its own: no Retry-After of it holds elsewhere."""
     if observed.attempts is None:
         return
-    problem, wait = (error.problem, error.retry_after) if isinstance(error, AcmeError) else (error.code, None)
-    attempt = Attempt(at=world.now(), problem=problem or "failed", words=str(error), retry_after=wait or 0.0)
+    attempt = Attempt(at=world.now(), problem="staging", words=f"the staging CA: {error}")
     with suppress(RegdeployError):
         write_attempts(Layout(spec.root).attempts, observed.attempts.with_attempt(attempt))
 

@@ -29,6 +29,7 @@ from regdeploy.deployment.values import (
     one_of,
     whole_number,
 )
+from regdeploy.tls.acme.settings import KEY_TYPES
 
 
 class Tls(StrEnum):
@@ -141,6 +142,9 @@ SETTINGS: tuple[Setting, ...] = (
         "SECONDS",
         "Seconds for a record to reach every name server",
     ),
+    Setting("key-type", one_of(*KEY_TYPES), {"enum": [*KEY_TYPES]}, "TYPE", "The kind of the certificate's key"),
+    Setting("reuse-key", as_truth, _BOOLEAN, "", "Renew with the key that is in use instead of a new one"),
+    Setting("preferred-chain", as_text, _STRING, "NAME", "The issuer at the chain's top, where a CA offers several"),
     Setting("profile", as_text, _STRING, "NAME", "The CA's certificate profile"),
     Setting("eab-kid", as_text, _STRING, "ID", "Key identifier of an external account binding"),
     Setting("eab-hmac-key-file", as_path, _STRING, "FILE", "File with the binding's HMAC key, base64url"),

@@ -50,6 +50,9 @@ class Spec:
     dns_key_file: Path | None
     dns_hook: Path | None
     dns_timeout: int
+    key_type: str
+    reuse_key: bool
+    preferred_chain: str
     profile: str
     eab_kid: str
     eab_hmac_key_file: Path | None
@@ -176,6 +179,9 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "dns-key-file": None,
         "dns-hook": None,
         "dns-timeout": 120,
+        "key-type": "ecdsa-p256",
+        "reuse-key": False,
+        "preferred-chain": "",
         "profile": "",
         "eab-kid": "",
         "eab-hmac-key-file": None,

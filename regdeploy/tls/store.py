@@ -25,6 +25,7 @@ from pathlib import Path
 
 from regdeploy.errors import CertificateError, HostError
 from regdeploy.files import TEMPORARY_PREFIX, make_folder, refusal, switch_link, sync_folder, write_whole
+from regdeploy.secret import Secret
 from regdeploy.tls.certificate import Bundle
 from regdeploy.tls.record import Record, digest
 from regdeploy.tls.stored import FULLCHAIN, PRIVKEY, RECORD, StoredVersion, read_version
@@ -155,6 +156,10 @@ class CertificateStore:
     def fullchain(self, number: int) -> bytes:
         """The certificate of ``number`` with its chain, PEM, as it is stored. Raises CertificateError."""
         return _bytes(self._folder(number) / FULLCHAIN)
+
+    def key(self, number: int) -> Secret:
+        """The private key of ``number``, PEM, as it is stored. Raises CertificateError."""
+        return Secret(_bytes(self._folder(number) / PRIVKEY).decode("ascii", "replace"))
 
     def prune(self, keep: int, link_name: str | None = None) -> None:
         """Remove all versions but the newest ``keep`` and the current one, and what a kill left behind.

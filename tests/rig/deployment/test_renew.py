@@ -115,3 +115,21 @@ def test_a_dry_run_that_fails_is_a_failure(command: Command, deployed: str, flak
 def test_without_a_deployment_there_is_nothing_to_renew(command: Command) -> None:
     assert "nothing is deployed" in command("renew", code=3).err
     assert not command.root.exists()
+
+
+def test_another_kind_of_key_is_another_certificate_and_a_key_is_used_again_where_that_is_asked(
+    command: Command, deployed: str
+) -> None:
+    def key() -> str:
+        return (command.root / "certs/current/privkey.pem").read_text()
+
+    command("up", "--key-type", "rsa-2048", "--yes")
+    rsa = key()
+    assert served() != deployed
+    assert command("up").out.endswith("nothing to do.\n")
+    command("renew", "--force")
+    assert key() != rsa
+    again = key()
+    command("up", "--reuse-key")
+    command("renew", "--force")
+    assert key() == again

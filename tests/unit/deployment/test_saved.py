@@ -77,6 +77,15 @@ tls = "internal"
 # Seconds for a record to reach every name server.
 #dns-timeout = 120
 
+# The kind of the certificate's key.
+#key-type = "ecdsa-p256"
+
+# Renew with the key that is in use instead of a new one.
+#reuse-key = false
+
+# The issuer at the chain's top, where a CA offers several.
+#preferred-chain = "ISRG Root X1"
+
 # The CA's certificate profile.
 #profile = "tlsserver"
 
