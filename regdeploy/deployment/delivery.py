@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
 from regdeploy.errors import HostError
 from regdeploy.files import refusal
 from regdeploy.secret import Secret
+from regdeploy.threads import in_thread
 
 T = TypeVar("T")
 
@@ -20,16 +19,7 @@ _LONGEST = 200  # characters of what a server says
 
 def within(seconds: float, work: Callable[[], T]) -> T:
     """What ``work`` returns or raises, or TimeoutError: in a thread, because nothing interrupts a look-up of a name."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised where the result is waited for
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="notify", daemon=True).start()
-    return future.result(seconds)
+    return in_thread(work, "notify").result(seconds)
 
 
 def read_secret(path: Path) -> Secret:

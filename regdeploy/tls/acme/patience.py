@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from typing import TypeVar
 
 from regdeploy.errors import AcmeError
+from regdeploy.threads import in_thread
 
 T = TypeVar("T")
 
@@ -76,15 +77,7 @@ def supervised(work: Callable[[], T], patience: Patience, where: str) -> T:
     It runs in a thread of its own, because nothing interrupts a system call such as a look-up or a read; when it is
     given up, it ends by itself, with its request.
     """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised where the result is waited for
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="acme", daemon=True).start()
+    future = in_thread(work, "acme")
     while not wait([future], timeout=_NOTICE).done:
         patience.check()
         if patience.left < -_GRACE:
