@@ -6,21 +6,21 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
-from acme import messages
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from josepy.jwk import JWKEC
+from acme import jws, messages
+from josepy.jwa import ES256
 
 from regdeploy.errors import AcmeError, UsageError
-from regdeploy.files import make_folder, refusal, sync_folder, write_whole
+from regdeploy.files import make_folder, refusal, write_whole
+from regdeploy.tls.acme.account_key import AccountKey
 from regdeploy.tls.acme.connection import host_of
 from regdeploy.tls.acme.network import Network, Refusal
 from regdeploy.tls.acme.settings import AcmeSettings
 
 _CREATED = 201
+#: What CAs say to a key that they have no account for, or none that is alive.
+_UNKNOWN_KEY = ("accountDoesNotExist", "externalAccountRequired", "unauthorized")
 _OPTIONS = "--eab-kid and --eab-hmac-key-file"
 
 
@@ -44,6 +44,19 @@ def open_account(ca: Network, settings: AcmeSettings, state: Path, report: Calla
     return account
 
 
+def existing_account(ca: Network, settings: AcmeSettings, state: Path, report: Callable[[str], None]) -> Account | None:
+    """The account under ``state``, its URL asked for where it is not known; None where there is none, and none is made.
+
+    Sets ``key`` and ``account`` of ``ca``. Raises AcmeError, also where the CA does not know the key, and HostError.
+    """
+    if not AccountKey(folder_of(state, settings.directory)).path.exists():
+        return None
+    account = Account(ca, settings, state, report)
+    if not account.load():
+        account.find()
+    return account
+
+
 def folder_of(state: Path, directory: str) -> Path:
     """Where the account at ``directory`` lies: readable by its host, kept apart by its whole URL."""
     host = re.sub(r"[^a-z0-9.-]", "_", host_of(directory).lower())
@@ -51,7 +64,7 @@ def folder_of(state: Path, directory: str) -> Path:
 
 
 class Account:
-    """One account at one CA, in a folder of its own: ``account.key`` (PKCS #8 PEM) and ``account.json``, both 0600."""
+    """One account at one CA, in a folder of its own: its key (see AccountKey) and ``account.json``, 0600."""
 
     def __init__(self, ca: Network, settings: AcmeSettings, state: Path, report: Callable[[str], None]) -> None:
         self.contact: tuple[str, ...] = ()
@@ -60,18 +73,27 @@ class Account:
         self._settings = settings
         self._report = report
         self._folder = folder_of(state, settings.directory)
-        self._key_path = self._folder / "account.key"
+        self._key = AccountKey(self._folder)
         self._facts_path = self._folder / "account.json"
         for folder in (state, self._folder.parent, self._folder):
             make_folder(folder, 0o700)
 
     def load(self) -> bool:
-        """Read the key, or make one; whether the account's URL is known as well."""
-        pem = _read(self._key_path)
-        if pem is None:
+        """Read the key, or make one; whether the account's URL is known as well.
+
+        A change of keys that was cut off costs a request: the CA is asked which of the two keys is the account's.
+        """
+        key = self._key.read()
+        if key is None:
             self._make_key()
             return False
-        self._ca.key = JWKEC(key=_private_key(pem, self._key_path))
+        self._ca.key = key
+        known = self._load_facts()
+        if self._key.staged() is not None:
+            self._settle()
+        return known
+
+    def _load_facts(self) -> bool:
         try:
             facts = json.loads(_read(self._facts_path) or b"")
             self.contact = tuple(facts["contact"])
@@ -104,6 +126,14 @@ class Account:
         if self.contact != contact:
             self.update()
 
+    def find(self) -> None:
+        """Ask for the URL of the key's account, and make none (RFC 8555 section 7.3.1). Raises Refusal."""
+        self._ca.account = ""
+        response = self._ca.post(self._ca.endpoint("newAccount"), messages.NewRegistration(only_return_existing=True))
+        self._ca.account = self._url(response.headers.get("Location", ""))
+        self.contact = tuple(self._ca.read(messages.Registration, response).contact or ())
+        self._save()
+
     def update(self) -> None:
         """Tell the CA the e-mail address as it is now (RFC 8555 section 7.3.2)."""
         contact = _contact(self._settings)
@@ -127,24 +157,71 @@ class Account:
 
     def replace(self) -> None:
         """Register a new key in place of a lost account's, which stays beside it as ``account.key.old-N``."""
-        try:
-            self._facts_path.unlink(missing_ok=True)  # first: it must never lie beside another account's key
-            names = (self._key_path.with_name(f"account.key.old-{number}") for number in count(1))
-            self._key_path.rename(next(name for name in names if not name.exists()))
-            sync_folder(self._folder)
-        except OSError as error:
-            raise refusal(self._key_path, error) from error
+        self._retire()
         self._report("the CA does not know the account any more: registering another")
         self._make_key()
         self.register()
 
+    def roll_over(self) -> None:
+        """Give the account a new key (RFC 8555 section 7.3.5), which is on disk before the CA has seen it.
+
+        After a crash, or an answer that was lost, :meth:`load` finds out which of the two the CA knows. Raises
+        AcmeError, HostError.
+        """
+        url, old, new = self._ca.endpoint("keyChange"), self._ca.key, self._key.stage()
+        about = json.dumps({"account": self._ca.account, "oldKey": old.public_key().to_partial_json()}).encode()
+        try:
+            self._ca.post(url, jws.JWS.sign(about, key=new, alg=ES256, nonce=None, url=url))
+        except Refusal as no:
+            if no.resent and self._settle():
+                return
+            if not no.resent:
+                self._key.unstage()
+            raise
+        self._key.promote()
+        self._ca.key = new
+        self._report("the account has a new key")
+
+    def deactivate(self) -> None:
+        """End the account for good (RFC 8555 section 7.3.6); its key is put away. One that has ended is fine."""
+        try:
+            self._ca.post(self._ca.account, messages.UpdateRegistration(status=messages.STATUS_DEACTIVATED))
+        except Refusal as no:
+            if not self.is_lost(no):
+                raise
+            self._report("the CA does not know the account any more")
+        else:
+            self._report("account deactivated")
+        self._retire()
+
+    def _settle(self) -> bool:
+        """End a change of keys that was cut off, as the CA knows it; whether the new key is the account's."""
+        before, new = (self._ca.key, self._ca.account), self._key.staged()
+        assert new is not None, "called where a key is staged"
+        self._ca.key, self._ca.account = new, ""
+        try:
+            self._ca.post(self._ca.endpoint("newAccount"), messages.NewRegistration(only_return_existing=True))
+        except Refusal as no:
+            self._ca.key, self._ca.account = before
+            if no.problem not in _UNKNOWN_KEY:
+                raise
+            self._key.unstage()
+            self._report("the account keeps its key: the CA does not know the new one")
+            return False
+        self._ca.account = before[1]
+        self._key.promote()
+        self._report("the account has a new key")
+        return True
+
+    def _retire(self) -> None:
+        try:
+            self._facts_path.unlink(missing_ok=True)  # first: it must never lie beside another account's key
+        except OSError as error:
+            raise refusal(self._facts_path, error) from error
+        self._key.put_away()
+
     def _make_key(self) -> None:
-        private = ec.generate_private_key(ec.SECP256R1())
-        pem = private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_whole(self._key_path, pem, 0o600)
-        self._ca.key = JWKEC(key=private)
+        self._ca.key = self._key.make()
         self._new_key = True
 
     def _save(self) -> None:
@@ -198,13 +275,3 @@ def _read(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise refusal(path, error) from error
-
-
-def _private_key(pem: bytes, path: Path) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = serialization.load_pem_private_key(pem, None)
-    except (ValueError, TypeError):  # no PEM; or one with a password
-        key = None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise AcmeError(str(path), "is no EC P-256 private key in PEM", "move it away: a new account is registered")
-    return key

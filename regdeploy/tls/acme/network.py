@@ -16,7 +16,7 @@ from acme import jws, messages
 from josepy.errors import Error as JoseError
 from josepy.interfaces import JSONDeSerializable
 from josepy.json_util import decode_b64jose
-from josepy.jwa import ES256, ES384, RS256, JWASignature
+from josepy.jwa import ES256, ES384, ES512, RS256, JWASignature
 from josepy.jwk import JWKEC, JWKRSA
 
 from regdeploy.errors import AcmeError
@@ -190,7 +190,7 @@ def _algorithm(key: JWKEC | JWKRSA) -> JWASignature:
     """The signature that goes with a key (RFC 7518 section 3.1)."""
     if isinstance(key, JWKRSA):
         return RS256
-    return ES256 if key.key.key_size == 256 else ES384  # noqa: PLR2004 - the curve's bits
+    return {256: ES256, 384: ES384, 521: ES512}[key.key.key_size]
 
 
 def _is_success(response: requests.Response) -> bool:

@@ -30,11 +30,15 @@ class Client:
         """The folders of accounts."""
         return sorted((self.state / "accounts").iterdir())
 
+    def settings(self, *names: str, **settings: Any) -> AcmeSettings:
+        """What an order of this CA is asked with."""
+        given = {"directory": self.authority.directory, "ca_bundle": self.authority.ca_bundle, "timeout": 10.0}
+        return AcmeSettings(**{**given, "names": names or ("a.example.com",), **settings})
+
     def issue(self, *names: str, directory: DirectoryFacts | None = None, **settings: Any) -> Issued:
         """Order a certificate for the names, ``a.example.com`` if there is none."""
-        given = {"directory": self.authority.directory, "ca_bundle": self.authority.ca_bundle, "timeout": 10.0}
         return issue(
-            AcmeSettings(**{**given, "names": names or ("a.example.com",), **settings}),
+            self.settings(*names, **settings),
             self.state,
             now=lambda: datetime.now(UTC),
             report=self.reports.append,

@@ -154,24 +154,24 @@ def test_a_challenge_that_failed_is_about_the_port_that_the_ca_asks_at_and_a_req
 @pytest.mark.parametrize(
     ("page", "link", "hint"),
     [
-        ("", "", "do what the CA asks there, then run the same command again"),
-        ("https://ca.example/agree", "", "agree at https://ca.example/agree, then run the same command again"),
+        ("", "", "do what the CA asks there"),
+        ("https://ca.example/agree", "", "agree at https://ca.example/agree"),
         (
             "https://ca.example/agree",
             '<https://ca.example/dir>;rel="index", <https://ca.example/t2>; rel="terms-of-service"',
-            "the CA's terms of service are now https://ca.example/t2: agree at https://ca.example/agree, then run the same command again",
+            "the CA's terms of service are now https://ca.example/t2: agree at https://ca.example/agree",
         ),
         (
             "",
             '<https://ca.example/t2>;rel="terms-of-service"',
-            "the CA's terms of service are now https://ca.example/t2: agree as the CA says, then run the same command again",
+            "the CA's terms of service are now https://ca.example/t2: agree as the CA says",
         ),
     ],
 )
 def test_new_terms_are_named_with_the_page_where_a_person_agrees_to_them(page: str, link: str, hint: str) -> None:
     no = document("userActionRequired", detail="Terms of service have changed", instance=page or None)
     problem = from_response(answer(403, no, Link=link), NOW)
-    assert said(problem) == f"ca.example: Terms of service have changed\nhint: {hint}"
+    assert said(problem) == f"ca.example: Terms of service have changed\nhint: {hint}, then run the same command again"
 
 
 def test_a_link_of_another_relation_or_a_broken_one_leads_nowhere() -> None:
