@@ -115,6 +115,13 @@ class Pebble:
         """The certificate that signs leaves."""
         return self._get(f"https://localhost:{self.management_port}/intermediates/{number}")
 
+    def status_of(self, serial: int) -> dict[str, Any]:
+        """What the CA says of a certificate that it issued: ``Status``, and ``Reason`` where it is revoked."""
+        text = f"{serial:x}"
+        path = f"cert-status-by-serial/{text.zfill(len(text) + len(text) % 2)}"
+        status: dict[str, Any] = json.loads(self._get(f"https://localhost:{self.management_port}/{path}"))
+        return status
+
     def set_address(self, name: str, *addresses: str) -> None:
         """Let ``name`` resolve to these addresses (IPv4 or IPv6), to this alone."""
         self.dns_says("clear-a", host=name)
