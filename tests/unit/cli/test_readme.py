@@ -11,7 +11,10 @@ import typer
 from regdeploy.cli.app import build
 
 TREE = Path(__file__).parents[3]
-DOCUMENTS = ("README.md", "README.zh-CN.md", "examples/README.md", "CONTRIBUTING.md")
+DOCUMENTS = (
+    *("README.md", "README.zh-CN.md", "examples/README.md", "CONTRIBUTING.md"),
+    *("docs/faults.md", "docs/hooks.md", "docs/renewal.md"),
+)
 
 
 def _options() -> dict[str, set[str]]:

@@ -21,7 +21,7 @@ from regdeploy.tls.store import CertificateStore
 from tests.fakes.death import dying_before, full_disk_at
 from tests.fakes.mortal import Killed
 from tests.fakes.world import FakeAuthority, FakeClock, fingerprint
-from tests.unit.spine.host import ACME, INTERNAL, Host, copy_of
+from tests.unit.spine.host import ACME, INTERNAL, PORT, Host, copy_of
 from tests.unit.spine.test_converges import fresh
 
 
@@ -73,6 +73,23 @@ def test_killed_before_every_write_it_serves_what_it_has_and_the_next_renewal_en
             if not died:
                 break
         assert write > 8, "the sweep saw hardly any write: it proves nothing"
+
+
+def test_killed_while_it_is_stopped_for_the_challenge_the_next_up_starts_it() -> None:
+    shared = {**ACME, "http-01-port": PORT, "challenge": "http-01"}
+    with fresh() as start:
+        start.up(shared)
+        down = 0
+        for write, host in futures(start):
+            with dying_before(write) as counter, suppress(Killed):
+                renewed(host, forced=True)
+            down += not served(host)
+            host.up({})
+            assert is_settled(host), f"killed before write {write}"
+            assert served(host) in stored(host), f"killed before write {write}"
+            if counter.count < write:
+                break
+        assert down > 5, "the port was never needed: it proves nothing"
 
 
 def test_a_disk_that_is_full_at_any_write_costs_no_certificate_that_is_served() -> None:
