@@ -26,12 +26,12 @@ from regdeploy.deployment.obtain import acme_settings, order
 from regdeploy.deployment.operations import Planned, carry_out, refuse
 from regdeploy.deployment.plan import plan_renewal
 from regdeploy.deployment.reporting import Reporter
-from regdeploy.deployment.request import Request, is_saved, resolve_request
+from regdeploy.deployment.request import Request, deployed_spec, resolve_request
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import IssueCertificate, VerifyServing
 from regdeploy.deployment.world import World
-from regdeploy.errors import AcmeError, NotDeployed, RegdeployError, UsageError
+from regdeploy.errors import AcmeError, RegdeployError, UsageError
 from regdeploy.host.lock import Lock
 from regdeploy.tls.acme.settings import AcmeSettings
 from regdeploy.tls.attempts import Attempt, write_attempts
@@ -61,7 +61,7 @@ def renew(
     VerifyFailed where the new one was not served: it is kept, and deployed by the next call. Killed at any moment, the
     same call goes on from what is there.
     """
-    spec = _deployed(request)
+    spec = deployed_spec(request)
     with Lock(spec.root, "renew"):
         resolved = resolve_request(request)
         spec = resolved.spec
@@ -104,7 +104,7 @@ def prove(request: Request, world: World, report: Callable[[str], None]) -> str:
     At Let's Encrypt the staging CA is asked, which counts against no limit. Touches nothing that serves. Raises
     UsageError where the challenge would need a port that the registry itself holds, and AcmeError.
     """
-    spec = _deployed(request)
+    spec = deployed_spec(request)
     if spec.tls is not Tls.ACME:
         raise UsageError(
             "--dry-run", f"with --tls {spec.tls} no CA is asked", "`regdeploy status` shows what is served"
@@ -130,14 +130,6 @@ def prove(request: Request, world: World, report: Callable[[str], None]) -> str:
         )
     names = ", ".join(bundle.leaf.names)
     return f"{settings.directory} issued a certificate for {names} by {how}: a renewal would work. It was thrown away."
-
-
-def _deployed(request: Request) -> Spec:
-    """The saved spec. Raises NotDeployed, and UsageError for a source that nothing can renew."""
-    spec = resolve_request(request).spec
-    if not is_saved(spec.root):
-        raise NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
-    return spec
 
 
 def _with_window(spec: Spec, observed: Observed, world: World) -> Observed:

@@ -10,9 +10,18 @@ from pathlib import Path
 
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.settings import BY_NAME
-from regdeploy.deployment.spec import DEFAULT_NAME, Raw, Resolved, environment_layer, flag_layer, resolve, toml_layer
+from regdeploy.deployment.spec import (
+    DEFAULT_NAME,
+    Raw,
+    Resolved,
+    Spec,
+    environment_layer,
+    flag_layer,
+    resolve,
+    toml_layer,
+)
 from regdeploy.deployment.values import DEFAULT_ROOT
-from regdeploy.errors import UsageError
+from regdeploy.errors import NotDeployed, UsageError
 from regdeploy.files import refusal
 
 FILE_NAME = "regdeploy.toml"
@@ -63,6 +72,14 @@ def resolve_request(request: Request) -> Resolved:
 def is_saved(root: Path) -> bool:
     """Whether a deployment was saved in ``root``."""
     return Layout(root).saved.exists()
+
+
+def deployed_spec(request: Request) -> Spec:
+    """The spec of a deployment that is there. Raises NotDeployed where none was saved, and UsageError."""
+    spec = resolve_request(request).spec
+    if not is_saved(spec.root):
+        raise NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
+    return spec
 
 
 def _root(layers: list[dict[str, Raw]]) -> Path:

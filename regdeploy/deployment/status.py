@@ -124,10 +124,10 @@ class Status:
         last, timer = self.runs[-1] if self.runs else None, self.observed.timer
         return {
             "by": self.renewed_by or None,
-            "next_run": _time(timer.next_run) if timer else None,
-            "last_run": _time(last.at) if last else None,
+            "next_run": rfc3339(timer.next_run) if timer else None,
+            "last_run": rfc3339(last.at) if last else None,
             "last_outcome": ("failed" if last.failed else "done") if last else None,
-            "due": _time(self.due),
+            "due": rfc3339(self.due),
         }
 
     @property
@@ -146,7 +146,7 @@ class Status:
         found = self.container
         if found is None:
             return None
-        return {"id": found.id, "state": found.state, "started_at": _time(found.started_at), "health": found.health}
+        return {"id": found.id, "state": found.state, "started_at": rfc3339(found.started_at), "health": found.health}
 
     def _endpoint_json(self) -> dict[str, object]:
         facts = self.observed.served
@@ -154,8 +154,8 @@ class Status:
         if self.served is not None:
             tls = {
                 "issuer": self.served.issuer,
-                "not_before": _time(self.served.not_before),
-                "not_after": _time(self.served.not_after),
+                "not_before": rfc3339(self.served.not_before),
+                "not_after": rfc3339(self.served.not_after),
                 "sans": list(self.served.names),
                 "fingerprint_sha256": self.served.fingerprint_sha256,
                 "trusted": bool(facts and facts.trusted_by),
@@ -174,13 +174,14 @@ class Status:
             return None
         return {
             "source": stored.source,
-            "not_after": _time(stored.leaf.not_after),
-            "renew_after": _time(self.due),
+            "not_after": rfc3339(stored.leaf.not_after),
+            "renew_after": rfc3339(self.due),
             "deployed": stored.leaf.fingerprint_sha256 == self.observed.served_fingerprint,
         }
 
 
-def _time(moment: datetime | None) -> str | None:
+def rfc3339(moment: datetime | None) -> str | None:
+    """A time for a program: RFC 3339, UTC, whole seconds."""
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
 
 
