@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import assert_never
 
 from regdeploy.deployment.checks import human_bytes
@@ -37,6 +38,7 @@ from regdeploy.deployment.steps import (
     RemoveCandidate,
     RestartWorkload,
     SaveSpec,
+    SetAside,
     SetPassword,
     SettleWorkload,
     StartWorkload,
@@ -153,6 +155,8 @@ class Application:
                 return self._install(step)
             case VerifyServing():
                 return self._verify()
+            case SetAside():
+                return self._set_aside(step)
             case InstallTimer():
                 return self._install_timer()
             case _:
@@ -281,6 +285,15 @@ class Application:
         self._store.install(number, certificate_name(step.domain))
         self._current = number
         return f"version {number:04}"
+
+    def _set_aside(self, step: SetAside) -> str:
+        """The chosen one first, then the newer, ascending: at a kill the newest that counts is it or the one before."""
+        before = {version.number: version.set_aside for version in self._observed.certificates.versions}
+        now = self._world.now()
+        for number, at in ((step.chosen, None), *((newer, now) for newer in step.newer)):
+            self._undo_files.append(partial(self._store.set_aside, number, before[number]))
+            self._store.set_aside(number, at)
+        return ", ".join(f"{number:04}" for number in step.newer)
 
     def _install_timer(self) -> str:
         """The registry serves by now: without a timer it goes on to, and ``status`` says that nothing renews it."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from regdeploy.deployment.authorities import LETS_ENCRYPT
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.steps import InstallCertificate, IssueCertificate, Step
+from regdeploy.deployment.steps import InstallCertificate, IssueCertificate, SetAside, Step
 from regdeploy.registry.environment import certificate_name
 from regdeploy.tls.attempts import Attempts
 from regdeploy.tls.renewal import Wait, due_at, is_emergency, wait_before_order
@@ -69,6 +69,30 @@ def plan_certificate(spec: Spec, observed: Observed, now: datetime, renewal: Ren
     return CertificatePlan(install=(install,), fingerprint=newest.leaf.fingerprint_sha256, changes=changes)
 
 
+def plan_use(spec: Spec, observed: Observed, version: StoredVersion) -> tuple[tuple[Step, ...], CertificatePlan]:
+    """What makes ``version``, which fits, the one that counts, and what installs it. Nothing is issued."""
+    facts, number = observed.certificates, version.number
+    newer = tuple(
+        other.number
+        for other in facts.versions
+        if other.number > number and not other.problem and other.set_aside is None
+    )
+    aside: tuple[Step, ...] = ()
+    if newer or version.set_aside is not None:
+        why = f"version {number:04} was chosen"
+        aside = (SetAside(chosen=number, newer=newer, why=f"{why}: no newer one is to take its place by itself"),)
+    fingerprint = version.leaf.fingerprint_sha256
+    if facts.current == number and linked(observed, spec):
+        return aside, CertificatePlan(fingerprint=fingerprint)
+    install = InstallCertificate(version=number, domain=spec.domain, why="it was asked for by its number")
+    return aside, CertificatePlan(install=(install,), fingerprint=fingerprint, changes=facts.current != number)
+
+
+def why_unusable(version: StoredVersion, spec: Spec, observed: Observed, now: datetime) -> str:
+    """Why ``version`` cannot be chosen by its number: as :func:`why_unfit`, but for having been set aside."""
+    return why_unfit(replace(version, set_aside=None), spec, observed, now)
+
+
 def newest_fitting(spec: Spec, observed: Observed, now: datetime) -> StoredVersion | None:
     """The newest version that can serve ``spec``, None where there is none."""
     fitting = [version for version in observed.certificates.versions if not why_unfit(version, spec, observed, now)]
@@ -87,6 +111,8 @@ def why_unfit(version: StoredVersion, spec: Spec, observed: Observed, now: datet
         return version.problem
     if not version.key_matches:
         return "its key does not match"
+    if version.set_aside is not None:
+        return f"it was set aside on {version.set_aside:%Y-%m-%d}"
     if version.source != spec.tls.value:
         return f"it came from {version.source}, and --tls is {spec.tls.value}"
     if version.leaf.not_after <= now:
@@ -125,7 +151,7 @@ def waiting(spec: Spec, record: Attempts | None, now: datetime, *, patient: bool
 def _why_issue(spec: Spec, observed: Observed, newest: StoredVersion | None, now: datetime, renewal: Renewal) -> str:
     if newest is None:
         facts = observed.certificates
-        latest = max(facts.versions, key=lambda version: version.number, default=None)
+        latest = max(facts.versions, key=lambda version: (version.set_aside is None, version.number), default=None)
         if latest is None:
             return f"there is none for {', '.join(spec.domains)}"
         return why_unfit(latest, spec, observed, now)

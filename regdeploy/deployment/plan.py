@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from regdeploy.deployment.certificates import CertificatePlan, Renewal, plan_certificate
+from regdeploy.deployment.certificates import CertificatePlan, Renewal, plan_certificate, plan_use
 from regdeploy.deployment.container import ContainerPlan, plan_container
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
@@ -31,6 +31,7 @@ from regdeploy.deployment.steps import (
     flat,
 )
 from regdeploy.deployment.workload import is_ours, start_of
+from regdeploy.tls.store import StoredVersion
 
 
 @dataclass(frozen=True)
@@ -97,21 +98,29 @@ def plan_renewal(spec: Spec, observed: Observed, now: datetime, renewal: Renewal
 
     A container that is not ours, or does not run, is left alone: it reads the certificate when it is started.
     """
-    certificate = plan_certificate(spec, observed, now, renewal)
+    return Plan(_served(spec, observed, plan_certificate(spec, observed, now, renewal)))
+
+
+def plan_version(spec: Spec, observed: Observed, version: StoredVersion) -> Plan:
+    """The steps that have the stored ``version``, which fits ``spec``, served from now on, and no others."""
+    aside, certificate = plan_use(spec, observed, version)
+    return Plan((*aside, *_served(spec, observed, certificate)))
+
+
+def _served(spec: Spec, observed: Observed, certificate: CertificatePlan) -> tuple[Step, ...]:
+    """The certificate, and where a container of ours runs that has not read it, its restart."""
     current = observed.workload.current
     serves = current is not None and current.running and is_ours(current, spec.name)
     stale = serves and certificate.unread_by(observed.served_fingerprint)
     if not certificate.install and not stale:
-        return Plan(())
+        return ()
     restart = RestartWorkload(why="a registry reads its certificate only at start", interrupts=True)
     verify = VerifyServing(why="only a handshake shows what is served")
-    return Plan(
-        (
-            *_free_port(certificate, observed),
-            *certificate.issue,
-            *certificate.install,
-            *((restart, verify) if stale else ()),
-        )
+    return (
+        *_free_port(certificate, observed),
+        *certificate.issue,
+        *certificate.install,
+        *((restart, verify) if stale else ()),
     )
 
 

@@ -70,6 +70,14 @@ class InstallCertificate(Step):
     domain: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class SetAside(Step):
+    """Let ``chosen`` be the newest version that counts: those in ``newer`` (ascending) are passed over from now on."""
+
+    chosen: int
+    newer: tuple[int, ...]
+
+
 class StopWorkload(Step):
     """Stop the running container because it holds a port that a step needs."""
 
@@ -129,6 +137,7 @@ WORDS: dict[type[Step], tuple[str, str]] = {
     FetchImage: ("fetch-image", "fetch the image"),
     IssueCertificate: ("issue-certificate", "obtain a certificate"),
     InstallCertificate: ("install-certificate", "make the certificate current"),
+    SetAside: ("set-aside", "set newer versions aside"),
     StopWorkload: ("stop-workload", "stop the container"),
     PrepareWorkload: ("prepare-workload", "create the container"),
     ActivateWorkload: ("activate-workload", "start it in its place"),

@@ -21,7 +21,8 @@ class Record:
     """One ``cert.json``. Issued and deployed are two facts: ``deployed_at`` is None until it has been seen served.
 
     The digests are of the two files as they were written, and say whether ``leaf`` still describes them. ``profile`` is
-    the CA's profile that was asked for; empty for none, and in a file of a version that did not note it.
+    the CA's profile that was asked for; empty for none, and in a file of a version that did not note it. ``set_aside``
+    is when it was passed over for an older version, None for one that was not, and in a file that did not note that.
     """
 
     leaf: Certificate
@@ -33,6 +34,7 @@ class Record:
     fullchain_sha256: str
     privkey_sha256: str
     profile: str = ""
+    set_aside: datetime | None = None
 
     def describes(self, fullchain: bytes, privkey: bytes) -> bool:
         """Whether the two files are the ones that this record was made for."""
@@ -56,10 +58,11 @@ class Record:
                 leaf[name] = _time(leaf[name])
             for name in ("subject", "issuer", "fingerprint_sha256", "key_type"):
                 _text(leaf[name])
-            values = _exactly(cls, {"profile": "", **values, "leaf": Certificate(**leaf)})
+            values = _exactly(cls, {"profile": "", "set_aside": None, **values, "leaf": Certificate(**leaf)})
             values["names"] = _texts(values["names"])
             values["issued_at"] = _time(values["issued_at"])
-            values["deployed_at"] = None if values["deployed_at"] is None else _time(values["deployed_at"])
+            for name in ("deployed_at", "set_aside"):
+                values[name] = None if values[name] is None else _time(values[name])
             for name in ("source", "directory", "fullchain_sha256", "privkey_sha256", "profile"):
                 _text(values[name])
             return cls(**values)

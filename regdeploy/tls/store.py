@@ -134,16 +134,18 @@ class CertificateStore:
 
     def mark_deployed(self, number: int, at: datetime) -> None:
         """Record that ``number`` has been seen served at ``at``; the first time counts. Raises CertificateError."""
-        path = self._folder(number) / RECORD
-        self._must_exist(number)
-        try:
-            record = Record.from_json(_bytes(path))
-        except ValueError as error:
-            raise CertificateError(
-                str(path), f"is broken: {error}", "`regdeploy renew --force` makes another"
-            ) from error
+        record = self._record(number)
         if record.deployed_at is None:
-            write_whole(path, replace(record, deployed_at=at).to_json(), 0o644)
+            write_whole(self._folder(number) / RECORD, replace(record, deployed_at=at).to_json(), 0o644)
+
+    def set_aside(self, number: int, at: datetime | None) -> None:
+        """Record that ``number`` is passed over since ``at``, or with None that it counts again.
+
+        Raises CertificateError where there is no such version, or its record is broken.
+        """
+        record = self._record(number)
+        if record.set_aside != at:
+            write_whole(self._folder(number) / RECORD, replace(record, set_aside=at).to_json(), 0o644)
 
     def bundle(self, number: int) -> Bundle:
         """The bundle of ``number``, whatever its dates. Raises CertificateError when it is broken or not there."""
@@ -185,6 +187,16 @@ class CertificateStore:
             with suppress(OSError):  # no link, or gone meanwhile
                 links[path.name] = str(path.readlink())
         return {name: target for name, target in links.items() if not name.startswith(TEMPORARY_PREFIX)}
+
+    def _record(self, number: int) -> Record:
+        path = self._folder(number) / RECORD
+        self._must_exist(number)
+        try:
+            return Record.from_json(_bytes(path))
+        except ValueError as error:
+            raise CertificateError(
+                str(path), f"is broken: {error}", "`regdeploy renew --force` makes another"
+            ) from error
 
     def _folder(self, number: int) -> Path:
         return self._versions / f"{number:04}"

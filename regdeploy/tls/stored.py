@@ -35,9 +35,9 @@ class StoredVersion:
     """One version. ``source`` is ``acme``, ``files`` or ``internal``; ``directory`` the ACME directory's URL or empty.
 
     ``names`` and ``profile`` (the CA's; empty: none, or not noted) are what it was asked for; ``deployed`` says that it
-    has been seen served. ``problem`` is empty, or says why the version cannot be used (``its cert.json is missing``):
-    then ``leaf`` is :data:`UNREADABLE` unless it could be read, and long expired for anybody who does not look at
-    ``problem``.
+    has been seen served, first at ``deployed_at``; ``set_aside`` is since when an older one was chosen instead of it.
+    ``problem`` is empty, or says why the version cannot be used (``its cert.json is missing``): then ``leaf`` is
+    :data:`UNREADABLE` unless it could be read, and long expired for anybody who does not look at ``problem``.
     """
 
     number: int
@@ -50,6 +50,8 @@ class StoredVersion:
     deployed: bool
     problem: str
     profile: str = ""
+    deployed_at: datetime | None = None
+    set_aside: datetime | None = None
 
 
 def read_version(folder: Path, number: int) -> StoredVersion:
@@ -80,6 +82,8 @@ def read_version(folder: Path, number: int) -> StoredVersion:
         deployed=record.deployed_at is not None,
         problem=problem,
         profile=record.profile,
+        deployed_at=record.deployed_at,
+        set_aside=record.set_aside,
     )
 
 
