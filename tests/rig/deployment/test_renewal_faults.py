@@ -265,3 +265,18 @@ def test_a_directory_that_lacks_what_an_order_needs_costs_nothing(
     assert "is not an ACME directory" in command("renew", "--force", code=2).err
     assert served() == deployed
     assert flaky.count("POST") == 0
+
+
+def test_a_challenge_that_is_valid_at_once_beside_kinds_that_nobody_knows(
+    command: Command, deployed: str, flaky: Flaky
+) -> None:
+    def among_others(answer: Answer) -> Answer:
+        found = json.loads(answer.body)["challenges"]
+        strange = {"type": "moon-01", "url": found[0]["url"], "status": "pending", "phase": 3}
+        return answer.with_json(challenges=[strange, *found])
+
+    flaky.on("POST /authZ", rewrite=among_others)
+    flaky.on("POST /chalZ", rewrite=lambda answer: answer.with_json(status="valid"))
+    command("renew", "--force")
+    assert served() != deployed
+    assert flaky.count("POST /chalZ") == 1
