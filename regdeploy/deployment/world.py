@@ -69,6 +69,19 @@ class Authority(Protocol):
         """When the CA wants the certificate renewed, None where it says nothing of that. Raises AcmeError."""
         ...
 
+    def change_account(
+        self,
+        act: str,
+        settings: AcmeSettings,
+        state: Path,
+        *,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> None:
+        """Change the account in ``state``: ``rollover``, ``contact`` or ``deactivate``. Raises AcmeError, HostError."""
+        ...
+
 
 class Names(Protocol):
     """The name servers. The real ones are :class:`SystemNames`."""
@@ -198,6 +211,21 @@ class AcmeAuthority:
             with suppress(WorkerLost):
                 return self._worker.directory()
         return directory_facts(url, ca_bundle)
+
+    def change_account(
+        self,
+        act: str,
+        settings: AcmeSettings,
+        state: Path,
+        *,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> None:
+        """See :class:`Authority`."""
+        from regdeploy.tls.acme import change_account  # noqa: PLC0415 - as above
+
+        change_account(act, settings, state, now=now, report=report, cancel=cancel)
 
     def renewal_info(self, directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
         """See :class:`Authority`."""

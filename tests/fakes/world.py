@@ -101,6 +101,18 @@ class FakeAuthority:
     def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
         return DirectoryFacts(url=url, date=self.clock(), profiles=("tlsserver",))
 
+    def change_account(
+        self,
+        act: str,
+        settings: AcmeSettings,
+        state: Path,
+        *,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> None:
+        report(f"{act} done")
+
     def renewal_info(self, directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
         return self.window
 

@@ -21,6 +21,7 @@ from regdeploy.tls.acme.settings import AcmeSettings
 _CREATED = 201
 #: What CAs say to a key that they have no account for, or none that is alive.
 _UNKNOWN_KEY = ("accountDoesNotExist", "externalAccountRequired", "unauthorized")
+_FACTS = "account.json"
 _OPTIONS = "--eab-kid and --eab-hmac-key-file"
 
 
@@ -57,6 +58,19 @@ def existing_account(ca: Network, settings: AcmeSettings, state: Path, report: C
     return account
 
 
+def saved_account(state: Path, directory: str) -> dict[str, object] | None:
+    """What is noted of the account, None without one.
+
+    The keys are ``directory``, ``url``, ``contact``, ``terms_agreed`` and ``eab_kid``. Raises HostError where it cannot
+    be read. A file that is broken is none: the next order asks the CA.
+    """
+    try:
+        facts = json.loads(_read(folder_of(state, directory) / _FACTS) or b"")
+    except ValueError:
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
 def folder_of(state: Path, directory: str) -> Path:
     """Where the account at ``directory`` lies: readable by its host, kept apart by its whole URL."""
     host = re.sub(r"[^a-z0-9.-]", "_", host_of(directory).lower())
@@ -74,7 +88,7 @@ class Account:
         self._report = report
         self._folder = folder_of(state, settings.directory)
         self._key = AccountKey(self._folder)
-        self._facts_path = self._folder / "account.json"
+        self._facts_path = self._folder / _FACTS
         for folder in (state, self._folder.parent, self._folder):
             make_folder(folder, 0o700)
 
