@@ -17,7 +17,14 @@ import regdeploy
 from regdeploy.cli.app import build
 from regdeploy.deployment.settings import SETTINGS
 
-COMMANDS = ("up", "plan", "status", "renew", "agent", "down", "doctor", "init", "logs", "trust")
+COMMANDS = ("up", "plan", "status", "renew", "agent", "down", "doctor", "init", "logs", "trust", "cert")
+#: Commands that are a group of others.
+GROUPS = {"cert": ("show", "list", "use", "import")}
+#: Every command that does something, those of a group with the group's name before theirs.
+WORDS = (
+    *(name for name in COMMANDS if name not in GROUPS),
+    *(f"{group} {name}" for group, names in GROUPS.items() for name in names),
+)
 COMMON = ("--root", "--name", "--config", "--docker-host", "--json", "--verbose", "--no-color")
 
 
@@ -33,7 +40,10 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def _command(name: str) -> Any:
-    return typer.main.get_command(build()).commands[name]  # type: ignore[attr-defined]  # typer's group
+    found: Any = typer.main.get_command(build())
+    for word in name.split():
+        found = found.commands[word]
+    return found
 
 
 def _options(name: str) -> dict[str, Any]:
@@ -57,7 +67,7 @@ def test_every_setting_is_an_option(command: str, setting: Any) -> None:
     assert _options(command)[f"--{setting.name}"] == setting.field
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", WORDS)
 def test_every_command_takes_the_common_options(command: str) -> None:
     assert set(COMMON) <= set(_options(command))
 
@@ -73,19 +83,28 @@ def test_only_commands_that_work_out_a_whole_spec_take_the_settings() -> None:
         assert settings & set(_options(command)) == {"--name", "--root"}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", WORDS)
 def test_help_of_every_command_says_what_it_does(command: str) -> None:
-    done = _run(command, "--help")
+    done = _run(*command.split(), "--help")
 
     assert done.returncode == 0
     assert done.stderr == ""
     first = _command(command).help
     assert first is not None
     usage, _, rest = done.stdout.partition("\n\n")
-    assert usage == f"Usage: python -m regdeploy {command} [OPTIONS]"
+    takes_arguments = any(not word.startswith("-") for word in _options(command))
+    assert usage.startswith(f"Usage: python -m regdeploy {command} [OPTIONS]")
+    assert usage.endswith("[OPTIONS]") is not takes_arguments
     assert " ".join(rest.partition("\n\n")[0].split()) == " ".join(first.split())
     for option in _options(command):
-        assert option in done.stdout
+        assert option in done.stdout or not option.startswith("-")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_lists_its_commands(group: str) -> None:
+    listed = _run(group, "--help").stdout.partition("Commands:\n")[2].splitlines()
+
+    assert tuple(line.split()[0] for line in listed if line[2:3] != " ") == GROUPS[group]
 
 
 def test_without_a_command_the_commands_are_listed() -> None:

@@ -22,7 +22,9 @@ def _options() -> dict[str, set[str]]:
     root = typer.main.get_command(build())
     commands: dict[str, set[str]] = {}
     for name, command in root.commands.items():  # type: ignore[attr-defined]  # a group, as it has several commands
-        commands[name] = {word for parameter in command.params for word in (*parameter.opts, *parameter.secondary_opts)}
+        parts = getattr(command, "commands", {"": command}).values()
+        parameters = [parameter for part in parts for parameter in part.params]
+        commands[name] = {word for parameter in parameters for word in (*parameter.opts, *parameter.secondary_opts)}
     commands[""] = {"--install-completion", "--version"}
     return commands
 
