@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import regdeploy
-from regdeploy.cli import agent, cert, doctor, down, init, logs, renew, status, trust, up
+from regdeploy.cli import account, agent, cert, doctor, down, init, logs, renew, status, trust, up
 from regdeploy.cli.errors import INTERRUPTED, tell
 
 #: The commands in the order of the help, and the file of each.
@@ -27,6 +27,7 @@ COMMANDS = {
     "logs": logs,
     "trust": trust,
     "cert": cert,  # a group: typer lists those after the others
+    "account": account,
 }
 
 

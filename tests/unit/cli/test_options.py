@@ -17,9 +17,12 @@ import regdeploy
 from regdeploy.cli.app import build
 from regdeploy.deployment.settings import SETTINGS
 
-COMMANDS = ("up", "plan", "status", "renew", "agent", "down", "doctor", "init", "logs", "trust", "cert")
+COMMANDS = ("up", "plan", "status", "renew", "agent", "down", "doctor", "init", "logs", "trust", "cert", "account")
 #: Commands that are a group of others.
-GROUPS = {"cert": ("show", "list", "use", "import")}
+GROUPS = {
+    "cert": ("show", "list", "use", "import"),
+    "account": ("show", "rollover", "contact", "deactivate"),
+}
 #: Every command that does something, those of a group with the group's name before theirs.
 WORDS = (
     *(name for name in COMMANDS if name not in GROUPS),
