@@ -34,9 +34,17 @@ class Certificate:
     @property
     def issuer_name(self) -> str:
         """The issuer for a person: its organization and common name."""
-        pairs = (part.partition("=") for part in re.split(r"(?<!\\),", self.issuer))  # RFC 4514 section 2.4
-        parts = {name: re.sub(r"\\(.)", r"\1", value) for name, _, value in pairs}
+        parts = self._issuer_parts()
         return " ".join(dict.fromkeys(filter(None, (parts.get("O"), parts.get("CN"))))) or self.issuer
+
+    @property
+    def issuer_common_name(self) -> str:
+        """The issuer's common name; the whole issuer where it has none."""
+        return self._issuer_parts().get("CN") or self.issuer
+
+    def _issuer_parts(self) -> dict[str, str]:
+        pairs = (part.partition("=") for part in re.split(r"(?<!\\),", self.issuer))  # RFC 4514 section 2.4
+        return {name: re.sub(r"\\(.)", r"\1", value) for name, _, value in pairs}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,7 @@ class Network:
     """The way to one CA: ``key`` signs, for the account whose URL is ``account``, empty before it is known.
 
     Without an account it signs by itself: an account's key, or a certificate's own. ``names`` are those whose
-    certificate is asked for.
+    certificate is asked for. ``fault`` are the words of the last fault of the server that was passed over.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Network:
         self.names = names
         self.key: JWKEC | JWKRSA  # set with the account
         self.account = ""
+        self.fault = ""
         self.host = host_of(directory.url)
         self._connection = connection
         self._nonce: bytes | None = None
@@ -136,6 +137,7 @@ class Network:
                 if pause is None or pause > self.patience.left:
                     words = refused(problem, self.host, self.now(), self.names)
                     raise Refusal(words, resent=attempts.resent and problem.status < _SERVER_FAULT)
+                self.fault = problem.words if problem.status >= _SERVER_FAULT else self.fault
             self.patience.sleep(pause)
 
     def read(self, kind: type[Message], response: requests.Response) -> Message:

@@ -11,6 +11,7 @@ from regdeploy.tls.acme.connection import host_of, session
 from regdeploy.tls.acme.directory import read_directory
 from regdeploy.tls.acme.network import Network
 from regdeploy.tls.acme.patience import Patience, supervised
+from regdeploy.tls.acme.request import canonical
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts
 
 T = TypeVar("T")
@@ -36,6 +37,6 @@ def visit(
     def visiting() -> T:
         connection = session(settings.ca_bundle)
         facts = directory or read_directory(connection, settings.directory, _DIRECTORY_TIMEOUT)
-        return work(Network(connection, facts, patience, now, settings.names))
+        return work(Network(connection, facts, patience, now, canonical(settings.names)))
 
     return supervised(visiting, patience, host_of(settings.directory))

@@ -12,6 +12,7 @@ import pytest
 
 from regdeploy.tls.acme import issue
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from tests.rig.parts.acme2certifier import Acme2certifier
 from tests.rig.parts.flaky import Flaky
 from tests.rig.parts.pebble import Pebble, PebbleOptions
 
@@ -19,7 +20,7 @@ from tests.rig.parts.pebble import Pebble, PebbleOptions
 class Client:
     """Issues certificates from one CA with one state folder; ``reports`` are the phrases so far."""
 
-    def __init__(self, authority: Pebble | Flaky, state: Path) -> None:
+    def __init__(self, authority: Pebble | Flaky | Acme2certifier, state: Path) -> None:
         self.authority = authority
         self.state = state
         self.cancel = threading.Event()
