@@ -121,6 +121,8 @@ class Application:
         except (Exception, KeyboardInterrupt) as error:
             self._undo(error)
             raise
+        with suppress(OSError):  # whoever finds it looks whether that container runs
+            self._layout.stopped.unlink(missing_ok=True)
         if self._spec.tls is not Tls.OFF:
             self._store.prune(_KEPT_VERSIONS, certificate_name(self._spec.domain))
 
@@ -335,8 +337,7 @@ class Application:
         engine, name = self._engine, self._spec.name
         match step:
             case StopWorkload():
-                self._undo_containers.append(lambda: engine.start(name))
-                engine.stop(name, STOP_TIMEOUT)
+                self._stop()
             case PrepareWorkload():
                 self._prepare()
             case ActivateWorkload():
@@ -355,6 +356,15 @@ class Application:
             case _:
                 raise AssertionError(step)
         return ""
+
+    def _stop(self) -> None:
+        """Stop it for a moment. Noted before, so that a renewal that is killed meanwhile leaves nobody without it."""
+        name, current = self._spec.name, self._observed.workload.current
+        if current is not None:
+            write_whole(self._layout.stopped, current.id.encode(), 0o600)
+        self._undo_containers.append(lambda: self._layout.stopped.unlink(missing_ok=True))
+        self._undo_containers.append(lambda: self._engine.start(name))
+        self._engine.stop(name, STOP_TIMEOUT)
 
     def _prepare(self) -> None:
         secret = read_text(self._layout.http_secret)

@@ -80,6 +80,11 @@ class Layout:
         return self.acme / "runs.json"
 
     @property
+    def stopped(self) -> Path:
+        """The id of the container that is stopped for a challenge at this moment, or was when a run was killed."""
+        return self.acme / "stopped"
+
+    @property
     def hooks(self) -> Path:
         """The hooks that failed and are to be called again."""
         return self.acme / "hooks.json"

@@ -94,6 +94,7 @@ def observe(spec: Spec, world: World, *, password: Secret | None = None, view: E
         challenges=_challenges(spec, view.workload) if spec.tls is Tls.ACME else (),
         timer=world.timers.facts(spec.root, spec.name) if wants_timer(spec) else None,
         config_unread_by=(read_text(layout.unread) or "").strip(),
+        stopped=(read_text(layout.stopped) or "").strip(),
         attempts=attempts_of(spec) if spec.tls is Tls.ACME else None,
     )
 

@@ -34,7 +34,7 @@ class Observed:
     tried for these names at that CA, None where no CA is asked; ``archived`` is the image of an archive that was given
     with the command, None where that is not to be looked at; ``config_unread_by`` is the start of the container that
     may have read another config.yml; ``timer`` is systemd's, None where there is none to be
-    had, or none is wanted.
+    had, or none is wanted; ``stopped`` is the id of the container that a run stopped for a challenge and never started.
     """
 
     engine: EngineFacts
@@ -56,6 +56,7 @@ class Observed:
     config_unread_by: str = ""
     attempts: Attempts | None = None
     timer: TimerFacts | None = None
+    stopped: str = ""
 
     @property
     def served_fingerprint(self) -> str:

@@ -23,6 +23,7 @@ from regdeploy.deployment.steps import (
     RestartWorkload,
     SaveSpec,
     SetPassword,
+    StartWorkload,
     Step,
     StopWorkload,
     Together,
@@ -99,6 +100,15 @@ def plan_renewal(spec: Spec, observed: Observed, now: datetime, renewal: Renewal
     A container that is not ours, or does not run, is left alone: it reads the certificate when it is started.
     """
     return Plan(_served(spec, observed, plan_certificate(spec, observed, now, renewal)))
+
+
+def plan_start(spec: Spec, observed: Observed) -> Plan:
+    """The steps that start what a renewal stopped and, killed, never started again. What a person stopped stays so."""
+    current = observed.workload.current
+    if current is None or current.running or not is_ours(current, spec.name) or current.id != observed.stopped:
+        return Plan(())
+    start = StartWorkload(why="a renewal that was cut off had stopped it")
+    return Plan((start, VerifyServing(why="only a handshake shows what is served")))
 
 
 def plan_version(spec: Spec, observed: Observed, version: StoredVersion) -> Plan:

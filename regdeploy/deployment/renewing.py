@@ -24,11 +24,11 @@ from regdeploy.deployment.observe import host_facts, observe
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.obtain import acme_settings, order
 from regdeploy.deployment.operations import Planned, carry_out, refuse
-from regdeploy.deployment.plan import plan_renewal
+from regdeploy.deployment.plan import plan_renewal, plan_start
 from regdeploy.deployment.reporting import Reporter
 from regdeploy.deployment.request import Request, deployed_spec, resolve_request
 from regdeploy.deployment.settings import Tls
-from regdeploy.deployment.spec import Spec
+from regdeploy.deployment.spec import Resolved, Spec
 from regdeploy.deployment.steps import IssueCertificate, VerifyServing
 from regdeploy.deployment.world import World
 from regdeploy.errors import AcmeError, RegdeployError, UsageError
@@ -65,7 +65,7 @@ def renew(
     with Lock(spec.root, "renew"):
         resolved = resolve_request(request)
         spec = resolved.spec
-        observed = _with_window(spec, observe(spec, world), world)
+        observed = _with_window(spec, _started(resolved, observe(spec, world), world, reporter), world)
         mode = Renewal(patient=not forced, forced="it was asked for with --force" if forced else "")
         found = plan_renewal(spec, observed, world.now(), mode)
         planned = Planned(resolved=resolved, observed=observed, plan=found)
@@ -130,6 +130,16 @@ def prove(request: Request, world: World, report: Callable[[str], None]) -> str:
         )
     names = ", ".join(bundle.leaf.names)
     return f"{settings.directory} issued a certificate for {names} by {how}: a renewal would work. It was thrown away."
+
+
+def _started(resolved: Resolved, observed: Observed, world: World, reporter: Reporter) -> Observed:
+    """What is there once the registry runs that a renewal before this one had stopped, and was killed."""
+    found = plan_start(resolved.spec, observed)
+    if not found.steps:
+        return observed
+    planned = Planned(resolved=resolved, observed=observed, plan=found)
+    carry_out(planned, world, reporter, host_facts(resolved.spec, observed, world, found), operation="renew")
+    return observe(resolved.spec, world)
 
 
 def _with_window(spec: Spec, observed: Observed, world: World) -> Observed:

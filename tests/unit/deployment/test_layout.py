@@ -36,6 +36,7 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "acme": "acme",
         "attempts": "acme/attempts.json",
         "runs": "acme/runs.json",
+        "stopped": "acme/stopped",
         "hooks": "acme/hooks.json",
         "authority": "ca",
         "secrets": "secrets",

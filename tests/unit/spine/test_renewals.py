@@ -75,7 +75,7 @@ def test_killed_before_every_write_it_serves_what_it_has_and_the_next_renewal_en
         assert write > 8, "the sweep saw hardly any write: it proves nothing"
 
 
-def test_killed_while_it_is_stopped_for_the_challenge_the_next_up_starts_it() -> None:
+def test_killed_while_it_is_stopped_for_the_challenge_the_next_renewal_starts_it() -> None:
     shared = {**ACME, "http-01-port": PORT, "challenge": "http-01"}
     with fresh() as start:
         start.up(shared)
@@ -84,8 +84,7 @@ def test_killed_while_it_is_stopped_for_the_challenge_the_next_up_starts_it() ->
             with dying_before(write) as counter, suppress(Killed):
                 renewed(host, forced=True)
             down += not served(host)
-            host.up({})
-            assert is_settled(host), f"killed before write {write}"
+            renewed(host)
             assert served(host) in stored(host), f"killed before write {write}"
             if counter.count < write:
                 break
@@ -203,3 +202,13 @@ def test_a_window_renews_early_and_never_late(tmp_path: Path, start: float, end:
     assert renewed(host).changed is changed
     host.clock.forward(days=63)  # three days and more after two thirds of its life
     assert renewed(host).changed
+
+
+def test_what_a_person_stopped_stays_stopped() -> None:
+    shared = {**ACME, "http-01-port": PORT, "challenge": "http-01"}
+    with fresh() as start:
+        start.up(shared)
+        renewed(start, forced=True)
+        start.engine.stop("registry", 1)
+        renewed(start, forced=True)
+        assert start.serving() is None
