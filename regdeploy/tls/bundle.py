@@ -53,8 +53,9 @@ def make_bundle(
 
     Certificates and key may lie in either file and in any order; the chain is sorted by verified signatures, roots and
     strangers are left out. ``names`` are A-labels and IP addresses. ``complete`` says that the sender leaves out
-    nothing but the root, as an ACME CA does (RFC 8555 section 9.1); otherwise a leaf without its issuer is refused,
-    unless a root of the system issued it. Raises CertificateError with the file's name as ``where``.
+    nothing but the root, as an ACME CA does (RFC 8555 section 9.1), and is believed unless it sent strangers alone;
+    otherwise a leaf without its issuer is refused, unless a root of the system issued it. Raises CertificateError with
+    the file's name as ``where``.
     """
     from regdeploy.tls import fitness  # noqa: PLC0415 - cryptography
 
@@ -62,7 +63,8 @@ def make_bundle(
     bundle = _bundle(parts)
     fitness.check_key(parts.key, parts.key_where)
     fitness.check_leaf(parts.leaf, bundle.leaf, names=names, now=now, where=parts.cert_where)
-    fitness.check_chain(parts.leaf, parts.issuers, complete=complete, now=now, where=parts.cert_where)
+    whole = complete and not (parts.strangers and not parts.issuers)  # who sends others in its issuer's place errs
+    fitness.check_chain(parts.leaf, parts.issuers, complete=whole, now=now, where=parts.cert_where)
     return bundle
 
 
@@ -92,13 +94,17 @@ def inspect(fullchain: bytes, key: bytes, *, cert_name: str, key_name: str) -> t
 
 @dataclass(frozen=True)
 class _Parts:
-    """What was found in the two files, and in which: parsed, not judged. ``issuers`` may end with the root."""
+    """What was found in the two files, and in which: parsed, not judged. ``issuers`` may end with the root.
+
+    ``strangers`` says that there were certificates that have no part in it.
+    """
 
     leaf: x509.Certificate
     issuers: tuple[x509.Certificate, ...]
     cert_where: str
     key: PrivateKeyTypes
     key_where: str
+    strangers: bool = False
 
 
 def _read(cert_data: bytes, key_data: bytes, cert_name: str, key_name: str, now: datetime) -> _Parts:
@@ -118,7 +124,8 @@ def _read(cert_data: bytes, key_data: bytes, cert_name: str, key_name: str, now:
         if leaves:  # a key that was kept over a renewal fits two: the one that ends last is meant
             leaf = max(leaves, key=lambda fits: (fits.not_valid_before_utc <= now, fits.not_valid_after_utc))
             way = chain.issuers(leaf, tuple(pool), now)
-            return _Parts(leaf, way, cert_where=pool[leaf], key=key, key_where=key_where)
+            strangers = len(pool) > 1 + len(way)
+            return _Parts(leaf, way, cert_where=pool[leaf], key=key, key_where=key_where, strangers=strangers)
     raise _stranger(keys[0][1], next(iter(pool.values())))
 
 

@@ -60,7 +60,7 @@ def _pending(ca: Network, url: str, solver: Solver) -> _Pending | None:
     for challenge in authorization.challenges or ():
         # An unknown kind has no ``typ`` of its own: ``acme`` reads it as UnrecognizedChallenge.
         if challenge.chall.to_partial_json().get("type") == solver.kind:
-            return _Pending(url=url, proof=_proof(ca, name, challenge.chall), challenge=challenge)
+            return _Pending(url=url, proof=_proof(ca, name.removeprefix("*."), challenge.chall), challenge=challenge)
     offered = ", ".join(str(one.chall.to_partial_json().get("type")) for one in authorization.challenges or ())
     raise AcmeError(name, f"the CA offers no {solver.kind} for it, only: {offered or 'nothing'}", "choose another CA")
 
@@ -118,5 +118,8 @@ def _failed(ca: Network, authorization: messages.Authorization, solver: Solver) 
 
 
 def _name(ca: Network, authorization: messages.Authorization) -> str:
-    """The name that an authorization is for, the host of a CA that does not say."""
-    return authorization.identifier.value if authorization.identifier else ca.host
+    """The name that an authorization is for as it was asked for, the host of a CA that does not say."""
+    if not authorization.identifier:
+        return ca.host
+    # A wildcard's is for the name below which it stands, and says so (RFC 8555 section 7.1.4).
+    return f"*.{authorization.identifier.value}" if authorization.wildcard else str(authorization.identifier.value)

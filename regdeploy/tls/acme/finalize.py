@@ -108,5 +108,6 @@ def _bundle(ca: Network, response: requests.Response, key: PrivateKey) -> Bundle
             key_name="its key",
             complete=True,  # a CA that signs with its root sends the leaf alone
         )
-    except CertificateError as error:
-        raise AcmeError(error.where, error.what, error.hint or "run the same command again") from error
+    except CertificateError as error:  # its hint is about files that a user has
+        hint = "run the same command again; if that ends the same way, check this host's clock, and tell the CA"
+        raise AcmeError(error.where, error.what, hint) from error

@@ -137,7 +137,8 @@ def test_an_authorization_without_http_01_says_what_there_is(client: Client, fla
 
 
 def test_a_wildcard_is_not_for_http_01(client: Client) -> None:
-    assert refusal(client, "*.example.com").what == "the CA offers no http-01 for it, only: dns-01"
+    error = refusal(client, "*.example.com")
+    assert (error.where, error.what) == ("*.example.com", "the CA offers no http-01 for it, only: dns-01")
 
 
 def test_an_order_that_is_invalid_from_the_start_has_its_own_words(client: Client, flaky: Flaky) -> None:
@@ -153,6 +154,31 @@ def test_an_order_that_ends_without_a_certificate_or_words_is_an_error(
     for kind in ("finalize-order", "my-order"):
         flaky.on(f"POST /{kind}", rewrite=lambda answer: answer.with_json(status=status, certificate=None), last=99)
     assert refusal(client).what == f"calls the order {status}, and gives no certificate"
+
+
+@pytest.mark.parametrize("status", ["valid", "processing"])
+def test_an_order_of_somebody_elses_key_is_not_waited_for(client: Client, flaky: Flaky, status: str) -> None:
+    flaky.on("POST /order-plz", rewrite=lambda answer: answer.with_json(status=status))
+    words = f"gave an order that is {status} already: its certificate is for a key that is not here"
+    assert refusal(client).what == words
+    assert flaky.count("POST /authZ") == 0
+
+
+def test_a_fault_that_ended_an_order_is_told_where_the_order_itself_says_nothing(client: Client, flaky: Flaky) -> None:
+    flaky.on("POST /finalize-order", problem(500, "serverInternal", "enrollment failed"))
+    flaky.on("POST /finalize-order", problem(403, "orderNotReady", "it is invalid"), first=2)
+    flaky.on("POST /my-order", rewrite=lambda answer: answer.with_json(status="invalid"))
+    words = "calls the order invalid, and gives no certificate, after it said: enrollment failed"
+    assert refusal(client).what == words
+
+
+def test_names_that_an_order_adds_or_leaves_out_are_told_before_anything_is_proved(
+    client: Client, flaky: Flaky
+) -> None:
+    for found in ([], [{"type": "dns", "value": "a.example.com"}, {"type": "ip", "value": "192.0.2.1"}]):
+        flaky.on("POST /order-plz", rewrite=lambda answer, found=found: answer.with_json(identifiers=found))  # type: ignore[misc]  # mypy takes no defaults
+        assert "took the order with" in refusal(client).what
+    assert flaky.count("POST /authZ") == 0
 
 
 def test_an_order_without_a_url_is_an_error(client: Client, flaky: Flaky) -> None:

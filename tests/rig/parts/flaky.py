@@ -143,7 +143,10 @@ class Flaky:
         try:
             connection.request(method, path, body or None, dict(headers))  # Host among them, as it came
             response = connection.getresponse()
-            kept = {name: value for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP}
+            kept: dict[str, str] = {}
+            for name, value in response.getheaders():
+                if name.lower() not in _HOP_BY_HOP:  # a header that comes twice is a list (RFC 9110 section 5.3)
+                    kept[name] = f"{kept[name]}, {value}" if name in kept else value
             return Answer(response.status, kept, response.read())
         finally:
             connection.close()

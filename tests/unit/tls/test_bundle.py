@@ -244,6 +244,12 @@ def test_a_sender_that_leaves_out_only_the_root_is_believed() -> None:
     assert bundle(leaf.pem, leaf.key_pem, complete=True).fullchain_pem == leaf.pem
 
 
+def test_a_sender_that_sends_strangers_in_the_issuers_place_is_not_believed() -> None:
+    stranger = make_intermediate(make_root("Other Root"), "Other Intermediate")
+    what = refusal(LEAF.pem + stranger.pem, LEAF.key_pem, complete=True)[1]
+    assert what == 'the intermediate "Test Intermediate" is missing'
+
+
 def test_a_certificate_signed_across_is_kept_before_the_root_of_the_same_key() -> None:
     older = make_root("Older Root")
     across = make_certificate(ROOT.certificate.subject, older, key=ROOT.key, ca=True)
