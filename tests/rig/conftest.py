@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig.parts.flaky import Flaky
 from tests.rig.parts.isolation import ADDRESS, isolate
 from tests.rig.parts.names import hosts_entry
 from tests.rig.parts.packages import install
@@ -84,6 +85,14 @@ def start_pebble(rig: Rig, tmp_path: Path) -> Iterator[Callable[..., Pebble]]:
     yield start
     for authority in started:
         authority.stop()
+
+
+@pytest.fixture
+def flaky(pebble: Pebble, tmp_path: Path) -> Iterator[Flaky]:
+    """The CA behind a proxy that spoils what the test names."""
+    proxy = Flaky(tmp_path, pebble.directory, pebble.ca_bundle).start()
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from regdeploy.tls.acme import issue
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
 from tests.rig.parts.acme2certifier import Acme2certifier
+from tests.rig.parts.caddy import Caddy
 from tests.rig.parts.flaky import Flaky
 from tests.rig.parts.pebble import Pebble, PebbleOptions
 
@@ -20,7 +21,7 @@ from tests.rig.parts.pebble import Pebble, PebbleOptions
 class Client:
     """Issues certificates from one CA with one state folder; ``reports`` are the phrases so far."""
 
-    def __init__(self, authority: Pebble | Flaky | Acme2certifier, state: Path) -> None:
+    def __init__(self, authority: Pebble | Flaky | Acme2certifier | Caddy, state: Path) -> None:
         self.authority = authority
         self.state = state
         self.cancel = threading.Event()
@@ -71,14 +72,6 @@ def start_pebble(tmp_path: Path) -> Iterator[Callable[..., Pebble]]:
     yield start
     for authority in started:
         authority.stop()
-
-
-@pytest.fixture
-def flaky(pebble: Pebble, tmp_path: Path) -> Iterator[Flaky]:
-    """The shared CA behind a proxy that spoils what the test names."""
-    proxy = Flaky(tmp_path, pebble.directory, pebble.ca_bundle).start()
-    yield proxy
-    proxy.stop()
 
 
 @pytest.fixture

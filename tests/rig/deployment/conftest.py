@@ -9,6 +9,8 @@ import pytest
 
 from tests.rig.conftest import DOMAIN
 from tests.rig.parts.command import Command
+from tests.rig.parts.deployed import served
+from tests.rig.parts.flaky import Flaky
 from tests.rig.parts.names import trusted
 from tests.rig.parts.pebble import Pebble
 from tests.rig.parts.rig import Rig
@@ -41,3 +43,12 @@ def domain(pebble: Pebble) -> Iterator[str]:
 def password() -> str:
     """A password that is not made by regdeploy."""
     return PASSWORD
+
+
+@pytest.fixture
+def deployed(command: Command, domain: str, flaky: Flaky) -> str:
+    """A registry whose CA is the proxy, with nothing asked of that yet; the leaf that it serves."""
+    options = ("--acme-directory", flaky.directory, "--acme-ca-bundle", str(flaky.ca_bundle))
+    command("up", "--domain", domain, *options, "--no-auth")
+    flaky.asked.clear()
+    return served()

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from tests.rig.parts.command import Command
-from tests.rig.parts.deployed import ask
+from tests.rig.parts.deployed import served
 from tests.rig.parts.flaky import Answer, Flaky, problem
-from tests.rig.parts.pebble import Pebble
-
-
-@pytest.fixture
-def flaky(pebble: Pebble, tmp_path: Path) -> Iterator[Flaky]:
-    """The rig's CA behind a proxy that spoils what the test names."""
-    proxy = Flaky(tmp_path, pebble.directory, pebble.ca_bundle).start()
-    yield proxy
-    proxy.stop()
-
-
-@pytest.fixture
-def deployed(command: Command, domain: str, flaky: Flaky) -> str:
-    """A registry whose CA is the proxy; the leaf that it serves."""
-    options = ("--acme-directory", flaky.directory, "--acme-ca-bundle", str(flaky.ca_bundle))
-    command("up", "--domain", domain, *options, "--no-auth")
-    flaky.asked.clear()
-    return served()
-
-
-def served() -> str:
-    """The leaf that is served, SHA-256."""
-    return ask("/v2/", port=443)[2]
 
 
 def tree(root: Path) -> dict[str, float]:

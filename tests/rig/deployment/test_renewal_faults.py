@@ -20,10 +20,9 @@ from pathlib import Path
 import pytest
 
 from tests.rig.parts.command import Command
-from tests.rig.parts.deployed import ask, current_fingerprint, names
+from tests.rig.parts.deployed import ask, current_fingerprint, names, served
 from tests.rig.parts.flaky import Answer, Flaky
 from tests.rig.parts.images import digest, layer
-from tests.rig.parts.pebble import Pebble
 from tests.rig.parts.processes import eventually
 from tests.rig.parts.programs import library
 from tests.rig.parts.rig import Rig
@@ -35,30 +34,6 @@ if [ -e /var/lib/registry/fussy ] && [ "$(busybox readlink /certs/current)" != v
 fi
 exec registry serve "$@"
 """
-
-
-@pytest.fixture
-def flaky(pebble: Pebble, tmp_path: Path) -> Iterator[Flaky]:
-    """The rig's CA behind a proxy that counts, and spoils what the test names."""
-    proxy = Flaky(tmp_path, pebble.directory, pebble.ca_bundle).start()
-    yield proxy
-    proxy.stop()
-
-
-@pytest.fixture
-def deployed(command: Command, domain: str, flaky: Flaky) -> str:
-    """A registry whose CA is the proxy; the leaf that it serves."""
-    options = ("--acme-directory", flaky.directory, "--acme-ca-bundle", str(flaky.ca_bundle))
-    command("up", "--domain", domain, *options, "--no-auth")
-    flaky.asked.clear()
-    return served()
-
-
-def served() -> str:
-    """The leaf that is served, SHA-256; fails where nothing answers."""
-    status, _, leaf = ask("/v2/", port=443)
-    assert status == 200
-    return leaf
 
 
 def stored(root: Path) -> set[str]:

@@ -53,3 +53,10 @@ def current_fingerprint(root: Path) -> str:
     pem = (root / "certs" / "current" / "fullchain.pem").read_text()
     leaf = pem.partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf)).hexdigest()
+
+
+def served(port: int = 443) -> str:
+    """The leaf that a registry without a login serves on this host, SHA-256; fails where none answers."""
+    status, _, leaf = ask("/v2/", port=port)
+    assert status == 200
+    return leaf
