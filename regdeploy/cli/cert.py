@@ -1,4 +1,4 @@
-"""``cert``: the stored certificates looked at, gone back to, and the user's own brought in."""
+"""``cert``: the stored certificates looked at, gone back to, revoked, and the user's own brought in."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from regdeploy.deployment.operations import Planned
     from regdeploy.deployment.spec import Spec
 
+_Number = Annotated[int | None, typer.Argument(metavar="[N]", help="A version's number; without, the one in use")]
 _Version = Annotated[int, typer.Argument(metavar="N", help="The version's number, as `cert list` shows it")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``, as a group."""
     group = typer.Typer(
-        help="The stored certificates: show, list, go back to one, bring your own.",
+        help="The stored certificates: show, list, go back to one, bring your own, revoke.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -30,15 +31,11 @@ def register(app: typer.Typer) -> None:
     command(group, name="list")(list_)
     command(group)(use)
     command(group, name="import", also=("cert", "key"))(import_)
+    command(group)(revoke)
     app.add_typer(group, name="cert")
 
 
-def show(
-    context: Context,
-    number: Annotated[
-        int | None, typer.Argument(metavar="[N]", help="A version's number; without, the one in use")
-    ] = None,
-) -> None:
+def show(context: Context, number: _Number = None) -> None:
     """Show the certificate in use, or version N: what it says, where it is from, and whether it is really served."""
     from regdeploy.cli.screen import columns, document  # noqa: PLC0415 - help needs nothing of this
     from regdeploy.deployment import certs  # noqa: PLC0415 - as above
@@ -98,6 +95,31 @@ def import_(context: Context, ignore: Ignore = None, yes: Yes = False) -> None:
     _told(context, done, f"{done.spec.url}: {words}")
 
 
+def revoke(
+    context: Context,
+    number: _Number = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="NAME", help="unspecified, keyCompromise, superseded, ...")
+    ] = "unspecified",
+    ignore: Ignore = None,
+    yes: Yes = False,
+) -> None:
+    """Have the CA revoke version N, or the certificate in use, which is replaced first. Asks for the name."""
+    from regdeploy.cli.screen import document  # noqa: PLC0415 - help needs nothing of this
+    from regdeploy.deployment import revoking  # noqa: PLC0415 - as above
+
+    request, world = context.request(), context.world()
+    wanted = revoking.plan_revocation(request, world, number, reason)
+    with _screen(context, wanted.spec, yes=True) as screen:
+        if not yes:
+            screen.ask(wanted.question, wanted=wanted.spec.domain)
+        done = revoking.revoke(request, world, screen, wanted, ignore=ignore or ())
+    if context.as_json:
+        document({"name": wanted.spec.name, "url": wanted.spec.url, **done.as_json()})
+    else:
+        print(done.words)
+
+
 def _screen(context: Context, spec: Spec, *, yes: bool) -> Screen:
     from regdeploy.cli.screen import Screen  # noqa: PLC0415 - as above
     from regdeploy.deployment.domains import shown  # noqa: PLC0415 - as above
@@ -122,7 +144,12 @@ def _told(context: Context, done: Planned, words: str) -> None:
 
 
 def _marks(held: Held) -> str:
-    marks = (("current", held.current), ("served", held.served), ("set aside", held.stored.set_aside is not None))
+    marks = (
+        ("current", held.current),
+        ("served", held.served),
+        ("set aside", held.stored.set_aside is not None),
+        ("revoked", held.stored.revoked is not None),
+    )
     return ", ".join(word for word, on in marks if on) or "stored"
 
 
@@ -149,6 +176,8 @@ def _rows(held: Held) -> Iterator[tuple[str, str]]:
         yield "issued", f"{stored.issued_at:%Y-%m-%d %H:%M} UTC{seen}"
     if stored.set_aside:
         yield "set aside", f"{stored.set_aside:%Y-%m-%d %H:%M} UTC"
+    if stored.revoked:
+        yield "revoked", f"{stored.revoked:%Y-%m-%d %H:%M} UTC"
     if held.due:
         yield "renewal", f"from {held.due:%Y-%m-%d %H:%M} UTC on"
     if held.window:

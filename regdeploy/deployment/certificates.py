@@ -111,6 +111,8 @@ def why_unfit(version: StoredVersion, spec: Spec, observed: Observed, now: datet
         return version.problem
     if not version.key_matches:
         return "its key does not match"
+    if version.revoked is not None:
+        return f"it was revoked on {version.revoked:%Y-%m-%d}"
     if version.set_aside is not None:
         return f"it was set aside on {version.set_aside:%Y-%m-%d}"
     if version.source != spec.tls.value:

@@ -60,6 +60,7 @@ class Held:
             "current": self.current,
             "served": self.served,
             "set_aside": rfc3339(stored.set_aside),
+            "revoked": rfc3339(stored.revoked),
             "problem": stored.problem or (None if stored.key_matches else "its key does not match"),
             "names": list(leaf.names),
             "issuer": leaf.issuer or None,

@@ -19,6 +19,7 @@ from regdeploy.deployment.spec import Spec
 from regdeploy.engine.protocol import Engine
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.registry.api import EndpointFacts
+from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
 
 if TYPE_CHECKING:
@@ -67,6 +68,21 @@ class Authority(Protocol):
 
     def renewal_info(self, directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
         """When the CA wants the certificate renewed, None where it says nothing of that. Raises AcmeError."""
+        ...
+
+    def revoke(
+        self,
+        settings: AcmeSettings,
+        state: Path,
+        certificate: bytes,
+        *,
+        key: Secret | None,
+        reason: str,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> bool:
+        """Have the certificate (PEM) revoked, False where it was already. Raises AcmeError, CertificateError."""
         ...
 
     def change_account(
@@ -211,6 +227,23 @@ class AcmeAuthority:
             with suppress(WorkerLost):
                 return self._worker.directory()
         return directory_facts(url, ca_bundle)
+
+    def revoke(
+        self,
+        settings: AcmeSettings,
+        state: Path,
+        certificate: bytes,
+        *,
+        key: Secret | None,
+        reason: str,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> bool:
+        """See :class:`Authority`."""
+        from regdeploy.tls.acme.revoke import revoke  # noqa: PLC0415 - as above
+
+        return revoke(settings, state, certificate, key=key, reason=reason, now=now, report=report, cancel=cancel)
 
     def change_account(
         self,

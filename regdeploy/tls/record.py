@@ -22,7 +22,8 @@ class Record:
 
     The digests are of the two files as they were written, and say whether ``leaf`` still describes them. ``profile`` is
     the CA's profile that was asked for; empty for none, and in a file of a version that did not note it. ``set_aside``
-    is when it was passed over for an older version, None for one that was not, and in a file that did not note that.
+    is when it was passed over for an older version, ``revoked`` when its CA revoked it; None for one that was not, and
+    in a file that did not note that.
     """
 
     leaf: Certificate
@@ -35,6 +36,7 @@ class Record:
     privkey_sha256: str
     profile: str = ""
     set_aside: datetime | None = None
+    revoked: datetime | None = None
 
     def describes(self, fullchain: bytes, privkey: bytes) -> bool:
         """Whether the two files are the ones that this record was made for."""
@@ -58,10 +60,12 @@ class Record:
                 leaf[name] = _time(leaf[name])
             for name in ("subject", "issuer", "fingerprint_sha256", "key_type"):
                 _text(leaf[name])
-            values = _exactly(cls, {"profile": "", "set_aside": None, **values, "leaf": Certificate(**leaf)})
+            values = _exactly(
+                cls, {"profile": "", "set_aside": None, "revoked": None, **values, "leaf": Certificate(**leaf)}
+            )
             values["names"] = _texts(values["names"])
             values["issued_at"] = _time(values["issued_at"])
-            for name in ("deployed_at", "set_aside"):
+            for name in ("deployed_at", "set_aside", "revoked"):
                 values[name] = None if values[name] is None else _time(values[name])
             for name in ("source", "directory", "fullchain_sha256", "privkey_sha256", "profile"):
                 _text(values[name])

@@ -147,6 +147,12 @@ class CertificateStore:
         if record.set_aside != at:
             write_whole(self._folder(number) / RECORD, replace(record, set_aside=at).to_json(), 0o644)
 
+    def mark_revoked(self, number: int, at: datetime) -> None:
+        """Record that its CA revoked ``number`` at ``at``; the first time counts. Raises as :meth:`set_aside`."""
+        record = self._record(number)
+        if record.revoked is None:
+            write_whole(self._folder(number) / RECORD, replace(record, revoked=at).to_json(), 0o644)
+
     def bundle(self, number: int) -> Bundle:
         """The bundle of ``number``, whatever its dates. Raises CertificateError when it is broken or not there."""
         from regdeploy.tls.bundle import load_bundle  # noqa: PLC0415 - only for what is used, not for what is listed

@@ -35,7 +35,8 @@ class StoredVersion:
     """One version. ``source`` is ``acme``, ``files`` or ``internal``; ``directory`` the ACME directory's URL or empty.
 
     ``names`` and ``profile`` (the CA's; empty: none, or not noted) are what it was asked for; ``deployed`` says that it
-    has been seen served, first at ``deployed_at``; ``set_aside`` is since when an older one was chosen instead of it.
+    has been seen served, first at ``deployed_at``; ``set_aside`` is since when an older one was chosen instead of it,
+    ``revoked`` when its CA revoked it.
     ``problem`` is empty, or says why the version cannot be used (``its cert.json is missing``): then ``leaf`` is
     :data:`UNREADABLE` unless it could be read, and long expired for anybody who does not look at ``problem``.
     """
@@ -52,6 +53,7 @@ class StoredVersion:
     profile: str = ""
     deployed_at: datetime | None = None
     set_aside: datetime | None = None
+    revoked: datetime | None = None
 
 
 def read_version(folder: Path, number: int) -> StoredVersion:
@@ -84,6 +86,7 @@ def read_version(folder: Path, number: int) -> StoredVersion:
         profile=record.profile,
         deployed_at=record.deployed_at,
         set_aside=record.set_aside,
+        revoked=record.revoked,
     )
 
 

@@ -27,6 +27,7 @@ from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.host.systemd import TimerFacts
 from regdeploy.registry import users
 from regdeploy.registry.api import EndpointFacts
+from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
 from regdeploy.tls.bundle import make_bundle
 from tests.certs import Made, make_intermediate, make_leaf, make_root
@@ -63,6 +64,7 @@ class FakeAuthority:
     asked: int = 0
     clock: FakeClock = field(default_factory=FakeClock)
     window: RenewalInfo | None = None
+    revoked: list[tuple[bytes, str]] = field(default_factory=list)
 
     def issue(
         self,
@@ -100,6 +102,26 @@ class FakeAuthority:
 
     def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
         return DirectoryFacts(url=url, date=self.clock(), profiles=("tlsserver",))
+
+    def revoke(
+        self,
+        settings: AcmeSettings,
+        state: Path,
+        certificate: bytes,
+        *,
+        key: Secret | None,
+        reason: str,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> bool:
+        sys.audit("tests.fakes.write", "revocation")
+        if self.refusal:
+            raise AcmeError(", ".join(settings.names), self.refusal, problem="unauthorized")
+        if any(one == certificate for one, _ in self.revoked):
+            return False
+        self.revoked.append((certificate, reason))
+        return True
 
     def change_account(
         self,

@@ -20,7 +20,7 @@ from regdeploy.deployment.settings import SETTINGS
 COMMANDS = ("up", "plan", "status", "renew", "agent", "down", "doctor", "init", "logs", "trust", "cert", "account")
 #: Commands that are a group of others.
 GROUPS = {
-    "cert": ("show", "list", "use", "import"),
+    "cert": ("show", "list", "use", "import", "revoke"),
     "account": ("show", "rollover", "contact", "deactivate"),
 }
 #: Every command that does something, those of a group with the group's name before theirs.

@@ -72,6 +72,7 @@ def test_what_is_shown_is_what_the_files_and_the_handshake_say(host: Host) -> No
         "current": True,
         "served": True,
         "set_aside": None,
+        "revoked": None,
         "problem": None,
         "names": [DOMAIN],
         "issuer": "CN=Test Intermediate",
