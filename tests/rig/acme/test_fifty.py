@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from regdeploy.secret import Secret
 from tests.rig.acme.conftest import Client
@@ -15,7 +16,7 @@ def test_fifty_of_fifty_orders_succeed_where_three_in_ten_good_nonces_are_refuse
     start_pebble: Callable[..., Pebble], tmp_path: Path
 ) -> None:
     authority = start_pebble(nonce_reject=30, eab=True)
-    binding = {"eab_kid": authority.eab_kid, "eab_hmac_key": Secret(authority.eab_hmac_key)}
+    binding: dict[str, Any] = {"eab_kid": authority.eab_kid, "eab_hmac_key": Secret(authority.eab_hmac_key)}
     names = [f"n{number}.example.com" for number in range(50)]
     proxy = Flaky(tmp_path, authority.directory, authority.ca_bundle).start()
     try:
