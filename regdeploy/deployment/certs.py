@@ -181,7 +181,9 @@ def use(request: Request, world: World, reporter: Reporter, number: int, *, igno
         hooks = Hooks(spec, world)
         hooks.call(Hook.DEPLOY)  # whoever else serves this certificate is told of a change by that
         hooks.raise_problems()
-    return Used(planned=planned, words=f"{spec.url}: version {number:04} is in use; {ends}")
+    current = observed.workload.current
+    unserved = "" if current is not None and current.running else ", and nothing serves it"
+    return Used(planned=planned, words=f"{spec.url}: version {number:04} is in use{unserved}; {ends}")
 
 
 def _refuse_unusable(version: StoredVersion, spec: Spec, observed: Observed, now: datetime) -> None:

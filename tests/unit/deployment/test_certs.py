@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -205,6 +206,31 @@ def test_one_that_cannot_serve_is_refused_with_the_reason(host: Host, happens: o
     with pytest.raises(CertificateError, match=words):
         use(host, 1)
     assert marks(host) == before
+
+
+def test_where_nothing_runs_it_is_put_in_place_and_nobody_is_asked(host: Host) -> None:
+    host.engine.stop("registry", 1)
+    host.reporter.yes = False
+    assert use(host, 1).endswith("version 0001 is in use, and nothing serves it; it ends 2027-02-22")
+    assert marks(host) == [(True, False, False), (False, False, True)]
+
+
+def test_the_deploy_hook_is_told_of_it(host: Host, tmp_path: Path) -> None:
+    program, told = tmp_path / "hook", tmp_path / "told"
+    program.write_text(f'#!/bin/sh\ncat "$REGDEPLOY_HOOK_CERTIFICATE" > {told}\n')
+    program.chmod(0o755)
+    host.up({"hook-deploy": str(program)})
+    use(host, 1)
+    assert told.read_bytes() == CertificateStore(host.root / "certs").fullchain(1)
+
+
+def test_records_of_before_say_nothing_of_this_and_count(host: Host) -> None:
+    for path in (host.root / "certs/versions").glob("*/cert.json"):
+        record = json.loads(path.read_text())
+        del record["set_aside"], record["revoked"]
+        path.write_text(json.dumps(record))
+    assert marks(host) == [(False, False, False), (True, True, False)]
+    assert settled(host)
 
 
 def test_a_number_that_is_not_there_lists_those_that_are(host: Host) -> None:
