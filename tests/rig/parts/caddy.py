@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import sysconfig
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -50,11 +53,20 @@ class Caddy:
             {"HOME": str(self.folder), "PATH": "/usr/bin:/bin"},
         )
         self._programs.append(program)
-        certificates = self.folder / "data/certificates"
-        program.wait_until(lambda: any(certificates.rglob("localhost.json")))
+        program.wait_until(self._serves)
         return self
 
     def stop(self) -> None:
         """Stop it; stopped already is fine."""
         while self._programs:
             self._programs.pop().stop()
+
+    def _serves(self) -> bool:
+        with suppress(OSError):  # it listens before it has a root, and then a certificate
+            context = ssl.create_default_context(cafile=str(self.ca_bundle))
+            with (
+                socket.create_connection(("127.0.0.1", self.port), timeout=5) as plain,
+                context.wrap_socket(plain, server_hostname="localhost"),
+            ):
+                return True
+        return False
