@@ -267,18 +267,18 @@ def _futures(start: Host) -> Iterator[tuple[int, Host]]:
         shutil.rmtree(host.root)
 
 
-@pytest.mark.parametrize("chosen", [1, 3], ids=["back", "forward"])
+@pytest.mark.parametrize(("chosen", "before"), [(1, 3), (3, 1), (2, 4)], ids=["back", "forward", "aside and back"])
 def test_killed_before_any_write_it_is_that_one_or_the_one_before_and_the_same_call_ends_it(
-    tmp_path: Path, chosen: int
+    tmp_path: Path, chosen: int, before: int
 ) -> None:
     start = Host(tmp_path / "root")
     start.up(INTERNAL)
     for _ in range(2):
         renewed(start)
-    before = 3
-    if chosen == 3:
+    if before != 3:
         use(start, 1)
-        before = 1
+    if before == 4:
+        renewed(start)
     for write, host in _futures(start):
         with dying_before(write) as counter, suppress(Killed):
             use(host, chosen)
