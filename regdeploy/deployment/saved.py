@@ -58,7 +58,7 @@ _EXAMPLES: Mapping[str, str] = {
     "cert": '"/etc/ssl/registry.crt"',
     "key": '"/etc/ssl/private/registry.key"',
     "acme-directory": '"letsencrypt"',
-    "acme-fallback": '["google"]',
+    "acme-fallback": '["letsencrypt"]',
     "acme-ca-bundle": '"/etc/ssl/private-ca.pem"',
     "challenge": '"auto"',
     "http-01-port": "80",

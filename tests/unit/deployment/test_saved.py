@@ -45,7 +45,7 @@ tls = "internal"
 #acme-directory = "letsencrypt"
 
 # Another CA to ask where the first gives none; repeat it for more.
-#acme-fallback = ["google"]
+#acme-fallback = ["letsencrypt"]
 
 # PEM file that proves the HTTPS of a private CA.
 #acme-ca-bundle = "/etc/ssl/private-ca.pem"
