@@ -11,7 +11,7 @@ import pytest
 
 from tests.certs import make_intermediate, make_leaf, make_root
 from tests.rig.parts.command import Command
-from tests.rig.parts.deployed import ask, current_fingerprint
+from tests.rig.parts.deployed import current_fingerprint, served
 from tests.rig.parts.pebble import Pebble
 
 
@@ -22,11 +22,6 @@ def two(command: Command, domain: str, acme: tuple[str, ...]) -> tuple[str, str]
     first = served()
     command("renew", "--force")
     return first, served()
-
-
-def served() -> str:
-    """The leaf that is served, SHA-256."""
-    return ask("/v2/", port=443)[2]
 
 
 def test_what_is_shown_and_listed_is_what_is_stored_and_served(
