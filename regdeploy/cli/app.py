@@ -13,6 +13,7 @@ import typer
 import regdeploy
 from regdeploy.cli import account, agent, cert, doctor, down, init, logs, renew, status, trust, up
 from regdeploy.cli.errors import INTERRUPTED, tell
+from regdeploy.cli.streams import finish, steady
 
 #: The commands in the order of the help, and the file of each.
 COMMANDS = {
@@ -71,21 +72,38 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit status."""
+    stdout = steady()  # before anything else is opened
     gc.set_threshold(100_000)  # what is loaded stays: looking it through for garbage costs 15 ms a start
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # undo as for Ctrl-C
     as_json = "--json" in sys.argv[1:]
+    commands = typer.main.get_command(build(sys.argv[1] if len(sys.argv) > 1 else ""))
     try:
-        code = typer.main.get_command(build(sys.argv[1] if len(sys.argv) > 1 else "")).main(standalone_mode=False)
+        code = commands.main(standalone_mode=False)
     except _ClickError as error:
-        tell("usage", error.format_message(), _usage_hint(error), as_json=as_json)  # type: ignore[attr-defined]
+        words: str = error.format_message()  # type: ignore[attr-defined]
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group alone: its help, which is no error
+            print(words)
+        else:
+            tell("usage", words, _usage_hint(error, commands), as_json=as_json)
         code = 2
     except (typer.Abort, KeyboardInterrupt):
         tell("interrupted", "interrupted", "", as_json=as_json)
         code = INTERRUPTED
-    sys.exit(code)
+    sys.exit(finish(stdout, code))
 
 
-def _usage_hint(error: BaseException) -> str:
+def _usage_hint(error: BaseException, commands: object) -> str:
     context = getattr(error, "ctx", None)
-    return f"`{context.command_path} --help` lists the options" if context else "`regdeploy --help` lists the commands"
+    return f"`{context.command_path if context else _typed(commands)} --help` lists the options"
+
+
+def _typed(command: object) -> str:
+    """The command that was typed, as far as there is one: an option without its value comes without a context."""
+    path = "regdeploy"
+    for word in sys.argv[1:]:
+        command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            break
+        path += f" {word}"
+    return path

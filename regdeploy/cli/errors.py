@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
@@ -25,9 +24,6 @@ def guarded(work: Callable[[], int | None], *, as_json: bool, verbose: bool) -> 
     except (KeyboardInterrupt, EOFError):  # the second: Ctrl-D at a question
         tell("interrupted", "interrupted", "`regdeploy up` goes on from what is there", as_json=as_json)
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: nothing to flush at exit
-        return 1
     except Exception as error:  # noqa: BLE001 - a defect of ours: said in a line, and in full with --verbose
         if verbose:
             _traceback()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from regdeploy.cli.command import Context, command
+from regdeploy.cli.streams import unread
 from regdeploy.errors import UsageError
 
 
@@ -32,3 +33,5 @@ def logs(
         return
     for line in lines:
         print(line, flush=follow)
+        if follow and unread():
+            return

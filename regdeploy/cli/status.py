@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regdeploy.cli.command import Context, command
+from regdeploy.cli.streams import unread
 from regdeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def status(
                 print("\033[2J\033[H", end="")
             print(_headline(found))
             columns(list(_rows(found, world.now())))
-        if not watch:
+        if not watch or unread():
             return 0 if found.state is State.SERVING else _UNHEALTHY
+        print(end="", flush=True)  # a pipe would get it only when much has come together
         time.sleep(_WATCH_SECONDS)
 
 

@@ -145,6 +145,24 @@ def test_an_unknown_option_with_json_is_one_document() -> None:
     assert error["hint"] == "`python -m regdeploy up --help` lists the options"
 
 
+@pytest.mark.parametrize("typed", [("up", "--port"), ("logs", "--tail"), ("cert", "show", "--root")])
+def test_an_option_without_its_value_leads_to_the_help_of_what_was_typed(typed: tuple[str, ...]) -> None:
+    *words, option = typed
+    done = _run(*typed)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    hint = f"`regdeploy {' '.join(words)} --help` lists the options"
+    assert done.stderr == f"error: Option '{option}' requires an argument.\nhint: {hint}\n"
+
+
+@pytest.mark.parametrize("typed", [(), ("cert",)])
+def test_a_group_alone_prints_its_help_and_no_error(typed: tuple[str, ...]) -> None:
+    done = _run(*typed)
+
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout == _run(*typed, "--help").stdout
+
+
 def test_an_unknown_command_is_exit_2() -> None:
     done = _run("deploy")
 
