@@ -14,6 +14,7 @@ from regdeploy.tls.acme.challenges import Proof, Solver
 from regdeploy.tls.acme.network import Network, Refusal
 from regdeploy.tls.acme.patience import Pace
 from regdeploy.tls.acme.problems import from_error, refused
+from regdeploy.tls.acme.standing import standing
 
 
 class _Ready(JSONObjectWithFields):
@@ -60,17 +61,26 @@ def _pending(ca: Network, url: str, solver: Solver) -> _Pending | None:
     for challenge in authorization.challenges or ():
         # An unknown kind has no ``typ`` of its own: ``acme`` reads it as UnrecognizedChallenge.
         if challenge.chall.to_partial_json().get("type") == solver.kind:
-            return _Pending(url=url, proof=_proof(ca, name.removeprefix("*."), challenge.chall), challenge=challenge)
+            return _Pending(url=url, proof=_proof(ca, name, challenge.chall), challenge=challenge)
     offered = ", ".join(str(one.chall.to_partial_json().get("type")) for one in authorization.challenges or ())
     raise AcmeError(name, f"the CA offers no {solver.kind} for it, only: {offered or 'nothing'}", "choose another CA")
 
 
 def _proof(ca: Network, name: str, challenge: challenges.Challenge) -> Proof:
-    """The key authorization (RFC 8555 section 8.1), made here: ``acme`` does not know every kind that has one."""
-    token = challenge.to_json().get("token")
+    """The key authorization (RFC 8555 section 8.1), made here: ``acme`` does not know every kind that has one.
+
+    dns-persist-01 has none, and no token, but a record that stands.
+    """
+    said, base = challenge.to_json(), name.removeprefix("*.")
+    thumbprint = encode_b64jose(ca.key.thumbprint())
+    if said.get("type") == "dns-persist-01":
+        prefix, now = ca.directory.account_hash_prefix, ca.now().timestamp()
+        wanted = standing(said, name, account=ca.account, thumbprint=thumbprint, prefix=prefix, now=now)
+        return Proof(name=base, standing=wanted)
+    token = said.get("token")
     if not isinstance(token, str):
-        raise AcmeError(name, "the CA sent a challenge without a token", "run the same command again")
-    return Proof(name=name, token=token, key_authorization=f"{token}.{encode_b64jose(ca.key.thumbprint())}")
+        raise AcmeError(base, "the CA sent a challenge without a token", "run the same command again")
+    return Proof(name=base, token=token, key_authorization=f"{token}.{thumbprint}")
 
 
 def _tell(ca: Network, pending: _Pending) -> float:

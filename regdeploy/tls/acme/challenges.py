@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from regdeploy.errors import AcmeError
+from regdeploy.tls.acme.standing import Standing
 
 _PREFIX = "/.well-known/acme-challenge/"
 _ADDRESSES = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104 - the CA comes from outside
@@ -27,11 +28,15 @@ _HEAD = b"HTTP/1.1 %b\r\nContent-Type: application/octet-stream\r\nContent-Lengt
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What the CA must find for ``name``. The token is base64url; the key authorization is ``token.thumbprint``."""
+    """What the CA must find for ``name``. The token is base64url; the key authorization is ``token.thumbprint``.
+
+    dns-persist-01 alone has neither, but a record that stands (``standing``).
+    """
 
     name: str
-    token: str
-    key_authorization: str
+    token: str = ""
+    key_authorization: str = ""
+    standing: Standing | None = None
 
 
 class Solver(Protocol):

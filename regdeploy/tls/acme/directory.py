@@ -70,6 +70,7 @@ def _facts(url: str, content: Mapping[str, object], response: requests.Response)
         profiles=tuple(profiles) if isinstance(profiles, dict) else (),
         date=http_date(response.headers.get("Date", "")),
         endpoints={name: value for name, value in content.items() if name != "meta"},
+        account_hash_prefix=str(said.get("accountHashPrefix") or ""),
     )
 
 

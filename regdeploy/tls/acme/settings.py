@@ -90,7 +90,7 @@ class DirectoryFacts:
 
     ``caa_identities`` are lower case; ``profiles`` are the names of those offered; ``date`` is the answer's Date
     header, aware, for the clock check; ``endpoints`` are the resources' URLs by name, so that the order need not ask
-    again.
+    again; ``account_hash_prefix`` is how the URIs begin by which dns-persist-01 knows accounts, empty for their URLs.
     """
 
     url: str
@@ -100,3 +100,4 @@ class DirectoryFacts:
     profiles: tuple[str, ...] = ()
     date: datetime | None = None
     endpoints: dict[str, object] = field(default_factory=dict, repr=False)
+    account_hash_prefix: str = ""

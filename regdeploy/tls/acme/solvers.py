@@ -25,5 +25,9 @@ def solver_for(settings: AcmeSettings) -> Solver:
             return Dns01(settings.dns)
         case "dns-01":
             raise UsageError("dns-01", "needs a DNS provider", "choose rfc2136, hook or lexicon:NAME")
+        case "dns-persist-01":
+            from regdeploy.tls.acme.persist import DnsPersist01  # noqa: PLC0415 - dnspython, as above
+
+            return DnsPersist01(settings.dns.resolvers if settings.dns else ())
         case other:
             raise AssertionError(other)

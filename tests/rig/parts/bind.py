@@ -19,9 +19,10 @@ from tests.rig.parts.processes import Program, listening, run
 PRIMARY, SECONDARY = "127.0.53.1", "127.0.53.2"
 #: The second is where names of the first may delegate their challenges to.
 ZONE, DELEGATED = "example.test", "acme.test"
+_ALIASES = "".join(f"{label}.alias CNAME alias\n" for label in ("_acme-challenge", "_validation-persist"))
 _LOOP = "loop CNAME _acme-challenge.loop\n_acme-challenge.loop CNAME loop"
 _RECORDS = {
-    ZONE: f"_acme-challenge.alias CNAME alias\nalias CNAME alias.{DELEGATED}.\n{_LOOP}\n",
+    ZONE: f"{_ALIASES}alias CNAME alias.{DELEGATED}.\n{_LOOP}\n",
     DELEGATED: "",
 }
 

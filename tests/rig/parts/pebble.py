@@ -29,6 +29,7 @@ class PebbleOptions:
     eab: bool = False
     dns_server: str = ""  # that it asks instead of its own
     blocklist: tuple[str, ...] = ()
+    believes: bool = False  # every proof, unseen
 
 
 @dataclass
@@ -155,6 +156,7 @@ class Pebble:
         return {
             "PATH": "/usr/bin",
             "PEBBLE_VA_NOSLEEP": "1",
+            "PEBBLE_VA_ALWAYS_VALID": str(int(options.believes)),
             "PEBBLE_WFE_NONCEREJECT": str(options.nonce_reject),
             "PEBBLE_AUTHZREUSE": str(options.authz_reuse),
             "PEBBLE_CHAIN_LENGTH": str(options.chain_length),

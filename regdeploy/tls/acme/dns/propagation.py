@@ -19,16 +19,22 @@ from regdeploy.tls.acme.patience import Patience
 
 _FIRST_LOOK, _LONGEST_PAUSE, _GROWTH = 0.05, 5.0, 1.6  # seconds
 _PATIENCE = 2.0  # seconds for one answer
+_GOOD = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)  # with the second, a name that has nothing
 
 
 class Watch:
-    """One name at one server: ``said`` is what it said last, as a sentence; ``answered`` whether it ever did."""
+    """One name at one server: ``said`` is what it said last, as a sentence; ``answered`` whether it ever did.
+
+    ``found`` are the values that it had then; ``authoritative`` says that these are all that there are.
+    """
 
     def __init__(self, server: Server, name: str, values: Iterable[str]) -> None:
         self.server = server
         self.name = name
         self.values = frozenset(values)
         self.answered = False
+        self.authoritative = False
+        self.found: frozenset[str] = frozenset()
         self.said = "" if server.address else "its name has no address"
 
     def look(self, timeout: float) -> bool:
@@ -46,9 +52,10 @@ class Watch:
             self.said = str(error) or type(error).__name__
             return False
         self.answered = True
-        found = _values(answer, self.name)
-        self.said = _words(answer, len(self.values & found), len(self.values))
-        return self.values <= found
+        self.found = _values(answer, self.name)
+        self.authoritative = answer.rcode() in _GOOD and bool(answer.flags & dns.flags.AA)
+        self.said = _words(answer, len(self.values & self.found), len(self.values))
+        return self.values <= self.found
 
 
 def spread(watches: Sequence[Watch], patience: Patience) -> None:
@@ -82,7 +89,7 @@ def _values(answer: dns.message.Message, name: str) -> frozenset[str]:
 
 
 def _words(answer: dns.message.Message, found: int, wanted: int) -> str:
-    if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+    if answer.rcode() not in _GOOD:
         return f"it answers {dns.rcode.to_text(answer.rcode())}"
     if not answer.flags & dns.flags.AA:
         return "it is not authoritative for that name"
