@@ -3,6 +3,7 @@
 A kind that is asked for by name is the only one. Otherwise: dns-01 where a provider is named, since somebody took the
 trouble; http-01 where port 80 can be had, which interrupts nobody; tls-alpn-01 where only 443 can. A second kind is
 kept for an order that fails with the first, when its port is free too: a fallback never stops a registry.
+dns-persist-01 is never taken by itself: a person has to make its record first.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ def _why(port: int, free: Collection[int]) -> str:
 
 def _named(spec: Spec) -> Challenge:
     match spec.challenge:
-        case "dns-01":
-            return Challenge(kind="dns-01", port=0, why="--challenge says so")
+        case "dns-01" | "dns-persist-01":
+            return Challenge(kind=spec.challenge, port=0, why="--challenge says so")
         case "tls-alpn-01":
             return Challenge(kind="tls-alpn-01", port=spec.tls_alpn_01_port, why="--challenge says so")
         case _:

@@ -72,7 +72,7 @@ def _number(lowest: int, highest: int) -> Mapping[str, object]:
     return {"type": "integer", "minimum": lowest, "maximum": highest}
 
 
-_CHALLENGES = ("auto", "http-01", "tls-alpn-01", "dns-01")
+_CHALLENGES = ("auto", "http-01", "tls-alpn-01", "dns-01", "dns-persist-01")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("name", matching(_NAME, "a container name"), _STRING, "NAME", "The deployment's and the container's name"),

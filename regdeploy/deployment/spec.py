@@ -262,7 +262,7 @@ def _validate_acme(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
 
 
 def _validate_challenge(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
-    """Whether the names can be proved by what is named: wildcards by dns-01 alone, addresses by any but dns-01."""
+    """Whether the names can be proved by what is named: wildcards by DNS records alone, addresses by anything else."""
     challenge, provider = values["challenge"], values["dns-provider"]
     if challenge == "dns-01" and not provider:
         raise UsageError(
@@ -272,7 +272,7 @@ def _validate_challenge(values: Mapping[str, Any], where: Mapping[str, str]) -> 
         )
     if provider == "hook" and values["dns-hook"] is None:
         raise UsageError(where["dns-provider"], "'hook' needs a program", "add --dns-hook FILE")
-    by_dns = challenge == "dns-01" or (challenge == "auto" and provider)
+    by_dns = challenge in ("dns-01", "dns-persist-01") or (challenge == "auto" and provider)
     for name in values["domain"]:
         if name.startswith("*.") and not by_dns:
             raise UsageError(
@@ -281,9 +281,10 @@ def _validate_challenge(values: Mapping[str, Any], where: Mapping[str, str]) -> 
                 "add --dns-provider NAME, name each host with a --domain of its own, or use --tls files",
             )
         if is_ip(name) and by_dns:
-            raise UsageError(
-                where["domain"], f"{name!r} is an IP address, which dns-01 cannot prove", "leave the DNS provider out"
-            )
+            kind, hint = "dns-01", "leave the DNS provider out"
+            if challenge == "dns-persist-01":
+                kind, hint = challenge, "choose http-01 or tls-alpn-01 with --challenge"
+            raise UsageError(where["domain"], f"{name!r} is an IP address, which {kind} cannot prove", hint)
 
 
 def _validate_around(values: Mapping[str, Any], where: Mapping[str, str]) -> None:

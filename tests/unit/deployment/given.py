@@ -21,7 +21,7 @@ _ANYWHERE: Mapping[str, st.SearchStrategy[object]] = {
     "email": st.just("") | labels.map(lambda label: f"{label}@example.com"),
     "acme-ca-bundle": paths,
     "acme-fallback": st.lists(labels.map("https://{}.example.net/dir".format), max_size=2),
-    "challenge": st.sampled_from(("auto", "http-01", "tls-alpn-01")),
+    "challenge": st.sampled_from(("auto", "http-01", "tls-alpn-01", "dns-persist-01")),
     "http-01-port": ports,
     "http-01-webroot": paths,
     "tls-alpn-01-port": ports,

@@ -26,6 +26,7 @@ from tests.builders import acme
         ({"http_01_webroot": "/srv"}, set(), set(), [("http-01", 0, "port 80 is served from /srv")]),
         ({"dns_provider": "hetzner"}, {80, 443}, set(), [("dns-01", 0, "hetzner can write DNS records")]),
         ({"challenge": "dns-01", "dns_hook": "/h"}, {80}, set(), [("dns-01", 0, "--challenge says so")]),
+        ({"challenge": "dns-persist-01"}, {80, 443}, set(), [("dns-persist-01", 0, "--challenge says so")]),
         ({"challenge": "http-01"}, set(), {443}, [("http-01", 80, "--challenge says so")]),
         ({"challenge": "http-01", "http_01_webroot": "/srv"}, {80}, set(), [("http-01", 0, "--challenge says so")]),
         ({"challenge": "tls-alpn-01"}, {80}, {443}, [("tls-alpn-01", 443, "--challenge says so")]),

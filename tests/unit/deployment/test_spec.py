@@ -187,7 +187,10 @@ PORT = "is not a whole number from 1 to 65535"
         ),
         ({"tls": "acm"}, "--tls: 'acm' is not known\nhint: did you mean 'acme'?"),
         ({"tls": "caddy"}, "--tls: 'caddy' is not known\nhint: one of: acme, files, internal, off"),
-        ({"challenge": "smoke"}, "--challenge: 'smoke' is not known\nhint: one of: auto, http-01, tls-alpn-01, dns-01"),
+        (
+            {"challenge": "smoke"},
+            ("--challenge: 'smoke' is not known\nhint: one of: auto, http-01, tls-alpn-01, dns-01, dns-persist-01"),
+        ),
         (
             {"acme_directory": "http://ca.lan/dir"},
             (
@@ -248,6 +251,13 @@ def test_a_bad_value_is_refused_with_the_value_and_what_to_do(given: Mapping[str
         (
             {"domain": ["203.0.113.7"], "profile": "shortlived", "dns_provider": "hetzner"},
             ("--domain: '203.0.113.7' is an IP address, which dns-01 cannot prove\nhint: leave the DNS provider out"),
+        ),
+        (
+            {"domain": ["203.0.113.7"], "profile": "shortlived", "challenge": "dns-persist-01"},
+            (
+                "--domain: '203.0.113.7' is an IP address, which dns-persist-01 cannot prove\n"
+                "hint: choose http-01 or tls-alpn-01 with --challenge"
+            ),
         ),
         (
             {**NAME, "challenge": "dns-01"},
@@ -330,6 +340,7 @@ def test_what_does_not_go_together_is_refused(given: Mapping[str, object], error
         {"domain": ["10.0.0.7"], "tls": "internal"},
         {"domain": ["registry.example.com", "*.example.com"], "tls": "files", "cert": "/c", "key": "/k"},
         {"domain": ["registry.lan"], "acme_directory": "https://ca.lan/dir"},
+        {"domain": ["registry.example.com", "*.example.com"], "challenge": "dns-persist-01"},
         {"domain": ["registry.lan"], "acme_directory": "letsencrypt", "acme_ca_bundle": "/ca.pem"},
         {**NAME, "eab_kid": "kid-1", "eab_hmac_key_file": "/k"},
         {"bind": "::1", "auth": True},
