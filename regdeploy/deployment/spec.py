@@ -277,7 +277,7 @@ def _validate_challenge(values: Mapping[str, Any], where: Mapping[str, str]) -> 
         if name.startswith("*.") and not by_dns:
             raise UsageError(
                 where["domain"],
-                f"{name!r} is a wildcard, which only dns-01 proves",
+                f"{name!r} is a wildcard, which only a DNS record proves",
                 "add --dns-provider NAME, name each host with a --domain of its own, or use --tls files",
             )
         if is_ip(name) and by_dns:

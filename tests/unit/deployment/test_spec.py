@@ -244,7 +244,7 @@ def test_a_bad_value_is_refused_with_the_value_and_what_to_do(given: Mapping[str
         (
             {"domain": ["registry.example.com", "*.example.com"]},
             (
-                "--domain: '*.example.com' is a wildcard, which only dns-01 proves\n"
+                "--domain: '*.example.com' is a wildcard, which only a DNS record proves\n"
                 "hint: add --dns-provider NAME, name each host with a --domain of its own, or use --tls files"
             ),
         ),
@@ -447,6 +447,22 @@ def test_a_value_that_a_stronger_one_covers_is_not_even_read() -> None:
 )
 def test_an_error_names_the_place_where_the_value_was_given(layer: Any, where: str) -> None:
     assert said(lambda: resolve([layer])) == f"{where}: 'x' {PORT}"
+
+
+@pytest.mark.parametrize("text", [",", " , ", ",,"])
+@pytest.mark.parametrize("where", ["REGDEPLOY_DOMAIN", "/f.toml: domain"])
+def test_commas_alone_are_no_names_and_not_the_local_registry(text: str, where: str) -> None:
+    layer = environment_layer({where: text}) if where.isupper() else toml_layer(f'domain = "{text}"', "file", "/f.toml")
+
+    words = "names nothing\nhint: leave it out for the local registry, or write a name"
+    assert said(lambda: resolve([layer])) == f"{where}: {text!r} {words}"
+
+
+def test_a_domain_of_blanks_is_no_name_either() -> None:
+    assert said(lambda: resolve([environment_layer({"REGDEPLOY_DOMAIN": " "})])).startswith(
+        "REGDEPLOY_DOMAIN: is empty"
+    )
+    assert resolve([toml_layer('domain = ""', "file", "f")]).spec.domains == ()
 
 
 def test_only_what_was_given_is_a_layer() -> None:
