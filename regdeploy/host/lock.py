@@ -13,10 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from regdeploy.errors import Busy
+from regdeploy.errors import Busy, HostError
 from regdeploy.files import make_folder, refusal
 
 LOCK_FILE = ".lock"
+
+#: How often the root may be removed by others, between our making it and locking it, before that is an error.
+_ATTEMPTS = 100
 
 
 def _utc_now() -> datetime:
@@ -29,6 +32,8 @@ class Lock:
     ``operation`` is what the user typed after ``regdeploy`` and is shown to whoever finds the root busy.
     Entering raises Busy at once when another process (or another Lock of this one) holds it, and HostError when the
     file cannot be had. A holder that was killed never blocks: flock(2) ends with its process.
+    A root that was made for the lock, and that a block which failed has put nothing in, is removed again; a kill
+    leaves it.
     """
 
     def __init__(self, root: Path, operation: str, *, clock: Callable[[], datetime] = _utc_now) -> None:
@@ -37,15 +42,16 @@ class Lock:
         self._operation = operation
         self._clock = clock
         self._descriptor: int | None = None
+        self._made: list[Path] = []  # the root and the folders above it, innermost first; empty where it was there
 
     def __enter__(self) -> Self:
-        make_folder(self._root, 0o711)
         try:
-            while not self._take():
-                make_folder(self._root, 0o711)
+            for last in (*[False] * (_ATTEMPTS - 1), True):
+                if self._enter(last=last):
+                    return self
         except OSError as error:
             raise refusal(self._path, error) from error
-        return self
+        raise self._busy(b"")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -54,10 +60,33 @@ class Lock:
         if descriptor is not None:
             with suppress(OSError):
                 os.ftruncate(descriptor, 0)
+            if kind is not None and self._made:
+                self._remove()
             os.close(descriptor)
 
+    def _remove(self) -> None:
+        """Remove the root where it holds the lock alone, as ``down --purge`` does: while nobody else can have it."""
+        with suppress(OSError):  # somebody put something in: it stays
+            if [path.name for path in self._root.iterdir()] == [LOCK_FILE]:
+                self._path.unlink()
+                for folder in self._made:
+                    folder.rmdir()
+
+    def _enter(self, *, last: bool) -> bool:
+        """Make the root and take the lock; False where another removed either in between, unless this is the last."""
+        folders = (self._root, *self._root.parents)
+        self._made = [folder for folder in folders if folder in self._made or not folder.exists()]
+        try:
+            make_folder(self._root, 0o711)
+            return self._take()
+        except (FileNotFoundError, HostError) as error:
+            gone = (FileNotFoundError, NotADirectoryError)  # the second: what was there, and then was no folder
+            if last or not isinstance(error.__cause__ or error, gone):
+                raise
+            return False
+
     def _take(self) -> bool:
-        """Take the lock; False when the file was removed meanwhile (``down --purge``) and must be opened anew."""
+        """Take the lock; False when the file was removed meanwhile and must be opened anew."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         taken = False
         try:

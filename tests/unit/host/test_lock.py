@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -167,6 +168,86 @@ def test_a_file_that_was_removed_meanwhile_is_made_anew_and_locked(tmp_path: Pat
         with pytest.raises(Busy), Lock(root, "down"):
             pass
     assert descriptors() == before
+
+
+def test_a_root_that_was_made_for_nothing_is_gone_again_with_the_folders_above_it(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), Lock(tmp_path / "a" / "b" / "root", "up"):
+        raise RuntimeError
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_was_there_stays_with_its_lock(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), Lock(tmp_path, "up"):
+        raise RuntimeError
+
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK_FILE]
+
+
+def test_a_root_in_which_something_was_done_stays(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+
+    def do_something_and_fail() -> None:
+        with Lock(root, "up"):
+            (root / "history.jsonl").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        do_something_and_fail()
+
+    assert {path.name for path in root.iterdir()} == {LOCK_FILE, "history.jsonl"}
+
+
+def test_who_is_kept_out_removes_nothing_of_the_holders(tmp_path: Path) -> None:
+    class Late(Lock):
+        """Finds no root, and then that another has made it and is at work there."""
+
+        def _enter(self, *, last: bool) -> bool:
+            first.__enter__()
+            return super()._enter(last=last)
+
+    root = tmp_path / "root"
+    first = Lock(root, "up")
+    with pytest.raises(Busy), Late(root, "up"):
+        pass
+
+    assert json.loads((root / LOCK_FILE).read_text())["pid"] == os.getpid()
+    first.__exit__(None, None, None)
+
+
+def test_a_root_that_others_make_and_remove_has_one_holder_at_most_and_is_no_error(tmp_path: Path) -> None:
+    inside: list[int] = []
+    seen: list[str] = []
+
+    def fail_often(root: Path, number: int) -> None:
+        for _ in range(5):
+            try:
+                with Lock(root, "up"):
+                    inside.append(number)
+                    seen.append("alone" if inside == [number] else "not alone")
+                    inside.remove(number)
+                    raise RuntimeError  # noqa: TRY301 - what the block does
+            except RuntimeError:
+                seen.append("in")
+            except Busy:
+                seen.append("busy")
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for turn in range(40):
+            for done in [pool.submit(fail_often, tmp_path / str(turn) / "root", number) for number in range(4)]:
+                done.result()
+
+    assert {"alone", "in"} <= set(seen) <= {"alone", "in", "busy"}
+    # Who made a root may have been kept out by one who did not make it, and leaves it.
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name != LOCK_FILE] == []
+
+
+def test_a_folder_that_takes_no_file_is_an_error_that_names_it() -> None:
+    with (
+        pytest.raises(HostError, match=r"^/proc/self/\.lock: No such file or directory"),
+        Lock(Path("/proc/self"), "up"),
+    ):
+        pass
 
 
 def test_a_file_that_was_replaced_meanwhile_is_not_the_lock(tmp_path: Path) -> None:
