@@ -136,8 +136,9 @@ def human_bytes(count: int) -> str:
     """Bytes for a person, powers of 1000, two digits at least: ``18 MB``, ``1.2 GB``."""
     size = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:  # noqa: PLR2004 - the step between units
-            return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"  # noqa: PLR2004 - digits
+        if round(size) < 1000:  # noqa: PLR2004 - the step between units
+            whole = unit == "B" or round(size, 1) >= 10  # noqa: PLR2004 - digits
+            return f"{size:.0f} {unit}" if whole else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
 

@@ -30,6 +30,10 @@ PRIVATE_SUFFIXES = frozenset(
     )
 )
 
+#: DNS knows names of 253 characters (RFC 1035 section 2.3.4, less the length octets). But ``NAME.crt`` is a file, and
+#: ``files.switch_link`` makes it under a temporary name first, which adds 24 to NAME; a file's name has 255 bytes.
+LONGEST = 231
+
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -54,9 +58,11 @@ def parse_domain(text: str, where: str) -> str:
             raise UsageError(where, f"{text!r} {_label_problem(label)}", "a name looks like registry.example.com")
     if ascii_name.rpartition(".")[2].isdecimal():
         raise UsageError(where, f"{text!r} is neither a name nor an IP address", "no top-level domain is a number")
-    if len(star + ascii_name) > 253:  # noqa: PLR2004 - RFC 1035 section 2.3.4, less the length octets
-        raise UsageError(where, f"{text[:40]!r}… is longer than 253 characters", "use a shorter name")
-    return star + ascii_name
+    found = star + ascii_name
+    if len(found) > LONGEST:
+        what = f"{text[:40]!r}… has {len(found)} characters; {LONGEST} is the most that its files can be named by"
+        raise UsageError(where, what, "use a shorter name")
+    return found
 
 
 def _refuse_url(name: str, where: str) -> None:

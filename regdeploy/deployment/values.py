@@ -110,6 +110,8 @@ def as_root(value: object, where: str) -> Path:
 def as_domains(value: object, where: str) -> tuple[str, ...]:
     """Names as A-labels, from a list or a text with commas, each once."""
     items = [part for part in value.split(",") if part.strip()] if isinstance(value, str) and "," in value else value
+    if value and not items:
+        raise UsageError(where, f"{value!r} names nothing", "leave it out for the local registry, or write a name")
     if isinstance(items, str):
         items = [items] if items else []
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):

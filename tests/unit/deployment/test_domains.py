@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from regdeploy.deployment.domains import is_ip, parse_domain, shown, why_not_public
-from regdeploy.errors import UsageError
+from regdeploy.deployment.domains import LONGEST, is_ip, parse_domain, shown, why_not_public
+from regdeploy.errors import HostError, UsageError
+from regdeploy.files import switch_link
 from tests.unit.said import said
 
 LONG = ".".join(["a" * 60] * 5)
+SHORTER = "hint: use a shorter name"
 PATTERN = "hint: a name looks like registry.example.com"
 
 
@@ -89,7 +93,10 @@ def test_a_name_becomes_what_certificates_carry(given: str, meant: str) -> None:
         ),
         (".", f"--domain: '.' has an empty label (two dots in a row, or a leading dot)\n{PATTERN}"),
         ("a" * 64 + ".com", f"--domain: '{'a' * 64}.com' has a label of 64 characters; 63 is the most\n{PATTERN}"),
-        (LONG, f"--domain: '{LONG[:40]}'… is longer than 253 characters\nhint: use a shorter name"),
+        (
+            LONG,
+            f"--domain: '{LONG[:40]}'… has 304 characters; 231 is the most that its files can be named by\n{SHORTER}",
+        ),
         ("-a.com", f"--domain: '-a.com' has the label '-a', which begins or ends with a hyphen\n{PATTERN}"),
         ("a-.com", f"--domain: 'a-.com' has the label 'a-', which begins or ends with a hyphen\n{PATTERN}"),
         ("my_reg.com", f"--domain: 'my_reg.com' has '_', which a host name cannot have\n{PATTERN}"),
@@ -166,3 +173,15 @@ def test_an_internationalized_name_is_shown_both_ways(name: str, words: str) -> 
 @pytest.mark.parametrize(("text", "answer"), [("::1", True), ("[::1]", True), ("1.2.3", False), ("a.b", False)])
 def test_addresses_are_told_from_names(text: str, answer: bool) -> None:
     assert is_ip(text) is answer
+
+
+def test_the_longest_name_is_the_longest_that_a_link_can_be_called_by(tmp_path: Path) -> None:
+    name = parse_domain(".".join(["a" * 45] * 5) + ".b", "--domain").ljust(LONGEST, "c")
+    assert parse_domain(name, "--domain") == name
+
+    switch_link(tmp_path / f"{name}.crt", "current/fullchain.pem")
+
+    with pytest.raises(HostError, match="File name too long"):
+        switch_link(tmp_path / f"{name}c.crt", "current/fullchain.pem")
+    with pytest.raises(UsageError, match="has 232 characters"):
+        parse_domain(f"{name}c", "--domain")
