@@ -181,6 +181,20 @@ def test_names_that_an_order_adds_or_leaves_out_are_told_before_anything_is_prov
     assert flaky.count("POST /authZ") == 0
 
 
+def test_new_terms_of_service_are_named_with_the_page_to_agree_on(client: Client, flaky: Flaky) -> None:
+    no = problem(
+        403, "userActionRequired", "the terms have changed", Link='<https://ca.example/t2>;rel="terms-of-service"'
+    )
+    flaky.on("POST /order-plz", no.with_json(instance="https://ca.example/agree"))
+    error = refusal(client)
+    assert (error.what, error.code) == ("the terms have changed", "acme.userActionRequired")
+    assert error.hint == (
+        "the CA's terms of service are now https://ca.example/t2: agree at https://ca.example/agree,"
+        " then run the same command again"
+    )
+    assert flaky.count("POST /order-plz") == 1
+
+
 def test_an_order_without_a_url_is_an_error(client: Client, flaky: Flaky) -> None:
     flaky.on("POST /order-plz", rewrite=lambda answer: answer.without("Location"))
     assert refusal(client).what == "took the order and did not say where it is"
