@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
+from regdeploy.deployment.caa import accounts_demanded, caa_objection
 from regdeploy.deployment.certificates import waiting
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import HostFacts, Observed
@@ -26,9 +27,6 @@ _LEAST_FREE = 100 * 10**6
 _CLOCK_WARNING = 60.0
 _CLOCK_STOP = 86400.0
 _LEAST_INODES = 1000
-#: The tags that CAs know; any other that is marked critical forbids issuing (RFC 8659 section 4).
-_CAA_TAGS = frozenset({"issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone"})
-_CAA_CRITICAL = 128
 
 
 class Verdict(StrEnum):
@@ -73,7 +71,7 @@ def checks(spec: Spec, observed: Observed, host: HostFacts) -> tuple[Check, ...]
         *_users(spec, observed),
         *_names(spec, host),
         *_authority(spec, host),
-        *_caa(spec, host),
+        *_caa(spec, observed, host),
     )
 
 
@@ -264,29 +262,30 @@ def _authority(spec: Spec, host: HostFacts) -> Iterator[Check]:
         yield _ok("clock", "agrees with the CA's")
 
 
-def _caa(spec: Spec, host: HostFacts) -> Iterator[Check]:
-    """RFC 8659: the records that govern a name must allow one of the identities that the CA goes by."""
+def _caa(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
+    """The records that govern a name must allow one of the identities that the CA goes by."""
     identities = host.directory.caa_identities if host.directory else ()
+    method = observed.challenges[0].kind if observed.challenges else spec.challenge
     for name, facts in host.caa.items():
         if facts.error:
             yield _warning("CAA", f"{name}: {facts.error}", "a CA that gets no answer either does not issue")
-        elif identities and not caa_allows(facts, identities, wildcard=name.startswith("*.")):
-            yield _stop(
-                "CAA",
-                f"{facts.found_at} does not allow this CA to issue for {name}",
-                f'add the record: {facts.found_at}. CAA 0 issue "{identities[0]}"',
-            )
+        elif identities:
+            yield _allowed(spec, name, facts, identities, method, host.account)
         else:
             yield _ok("CAA", f"{name} may be issued by {spec.acme_directory.split('/')[2]}")
 
 
-def caa_allows(facts: CaaFacts, identities: tuple[str, ...], *, wildcard: bool) -> bool:
-    """Whether CAA records let a CA issue that goes by ``identities`` (RFC 8659 section 4)."""
-    if any(flags & _CAA_CRITICAL and tag.lower() not in _CAA_TAGS for flags, tag, _ in facts.records):
-        return False
-    issue = [value for _, tag, value in facts.records if tag.lower() == "issue"]
-    issuewild = [value for _, tag, value in facts.records if tag.lower() == "issuewild"]
-    governing = issuewild if wildcard and issuewild else issue
-    if not governing:
-        return True
-    return any(value.split(";")[0].strip().lower() in identities for value in governing)
+def _allowed(spec: Spec, name: str, facts: CaaFacts, identities: tuple[str, ...], method: str, account: str) -> Check:
+    wildcard = name.startswith("*.")
+    objection = caa_objection(facts, identities, wildcard=wildcard, method=method, account=account)
+    if objection is not None:
+        words = f"{facts.found_at} does not allow this CA to issue for {name}{objection.why}"
+        return _stop("CAA", words, objection.hint)
+    demanded = () if account else accounts_demanded(facts, identities, wildcard=wildcard, method=method)
+    if demanded:
+        return _warning(
+            "CAA",
+            f"{facts.found_at} has this CA issue for {name} only to the account {' or '.join(demanded)}",
+            "none is registered here yet: after the first try `regdeploy account show` says which to put there",
+        )
+    return _ok("CAA", f"{name} may be issued by {spec.acme_directory.split('/')[2]}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,14 +21,16 @@ from regdeploy.deployment.steps import ActivateWorkload, IssueCertificate, Prepa
 from regdeploy.deployment.workload import as_deployed, is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
-from regdeploy.errors import AcmeError, CertificateError, UsageError
+from regdeploy.errors import AcmeError, CertificateError, HostError, UsageError
 from regdeploy.host.clock import offset_seconds
 from regdeploy.host.disk import disk_facts
 from regdeploy.host.folders import folder_facts
+from regdeploy.host.names import CaaFacts
 from regdeploy.host.ports import can_bind, holder, meet, unprivileged_port_start
 from regdeploy.host.security import selinux_enforcing
 from regdeploy.registry import users
 from regdeploy.secret import Secret
+from regdeploy.tls.acme import saved_account
 from regdeploy.tls.acme.settings import DirectoryFacts
 from regdeploy.tls.attempts import Attempts, read_attempts
 from regdeploy.tls.certificate import Bundle
@@ -202,7 +204,8 @@ def host_facts(
             directory=directory,
             directory_problem=problem,
             directory_hint=hint,
-            caa={name: future.result() for name, future in caa.items()},
+            caa=(records := {name: future.result() for name, future in caa.items()}),
+            account=_account(spec, records.values()),
             clock_offset=offset,
         )
 
@@ -223,6 +226,17 @@ def _own_addresses() -> frozenset[str]:
     from regdeploy.host.names import own_addresses  # noqa: PLC0415 - beside names' other functions, imported late
 
     return own_addresses()
+
+
+def _account(spec: Spec, facts: Iterable[CaaFacts]) -> str:
+    """The account's URL, where a CAA record names any: reading it loads the ACME libraries."""
+    if not any("accounturi" in value.lower() for found in facts for _, _, value in found.records):
+        return ""
+    try:
+        saved = saved_account(Layout(spec.root).acme, spec.acme_directory) or {}
+    except HostError:  # a folder that only root may read: not known, and said as such
+        return ""
+    return str(saved.get("url", ""))
 
 
 def _directory(spec: Spec, world: World) -> tuple[DirectoryFacts | None, str, str]:

@@ -72,6 +72,7 @@ class HostFacts:
     Gathered only as far as needed: an empty mapping or None was not asked for and is not judged. ``ports`` are those
     that are needed; ``holders`` has those of them that are held; ``publishers`` the containers that publish them;
     ``bind_problems`` why one cannot be bound otherwise; ``directory`` is the CA's, or the reason why it was not had;
+    ``account`` is the URL of the account at that CA, empty where none is known, or no record asks for it;
     ``clock_offset`` is in seconds, this host's clock less the CA's.
     """
 
@@ -91,4 +92,5 @@ class HostFacts:
     directory_problem: str = ""
     directory_hint: str = ""
     caa: Mapping[str, CaaFacts] = field(default_factory=dict)
+    account: str = ""
     clock_offset: float | None = None

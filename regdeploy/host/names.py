@@ -21,7 +21,10 @@ class Resolution:
 
 @dataclass(frozen=True, kw_only=True)
 class CaaFacts:
-    """The CAA records (flags, tag, value) that govern a name, and the domain they stand at; empty when none do."""
+    """The CAA records (flags, tag, value) that govern a name, and the domain they stand at; empty when none do.
+
+    Values are ASCII (RFC 8659 section 4.1.1); a byte that is not stands as the character of its number.
+    """
 
     records: tuple[tuple[int, str, str], ...] = ()
     found_at: str = ""
@@ -116,7 +119,9 @@ def caa(name: str, timeout: float, *, nameservers: tuple[str, ...] = (), port: i
                 answer = resolver.resolve(domain + ".", "CAA", lifetime=max(0.001, deadline - time.monotonic()))
             except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
                 continue
-            records = sorted((int(rr.flags), rr.tag.decode().lower(), rr.value.decode()) for rr in answer)
+            records = sorted(
+                (int(rr.flags), rr.tag.decode("latin-1").lower(), rr.value.decode("latin-1")) for rr in answer
+            )
             return CaaFacts(records=tuple(records), found_at=domain)  # servers and dnspython shuffle them
     except (dns.exception.DNSException, OSError, UnicodeError) as error:
         return CaaFacts(error=f"the name servers did not answer about CAA: {error}")

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from regdeploy.errors import AcmeError
+from regdeploy.tls.acme.issue_value import parse_issue_value
 
 LABEL = "_validation-persist"
 _MOST_ISSUERS = 10  # the draft has a client refuse more
 _PIECE = 255  # bytes of one string of a TXT record (RFC 1035 section 3.3)
 _ISSUER = re.compile(r"[A-Za-z0-9.-]{1,253}")
-_PARAMETER = re.compile(r"([A-Za-z0-9](?:-*[A-Za-z0-9])*)[ \t]*=[ \t]*([\x21-\x3a\x3c-\x7e]*)")
 _KNOWN = ("accounturi", "policy", "persistuntil")
 _SECONDS = re.compile(r"[0-9]{1,18}")
 
@@ -87,13 +87,12 @@ def fault(text: str, wanted: Standing) -> str:
     Held to the grammar as CAs hold it: a parameter that nobody knows is passed over, one without ``=``, an empty one
     (such as after a last semicolon) or a known one that comes twice spoils the record.
     """
-    issuer, *rest = (part.strip(" \t") for part in text.split(";"))
-    found = [_PARAMETER.fullmatch(part) for part in rest]
-    pairs = [(one[1].lower(), one[2]) for one in found if one and one[1].lower() in _KNOWN]
+    issuer, parameters = parse_issue_value(text)
+    pairs = [(name, value) for name, value in parameters or () if name in _KNOWN]
     known = dict(pairs)
-    if not all(found) or len(pairs) > len(known):
+    if parameters is None or len(pairs) > len(known):
         return "cannot be read"
-    if _plain(issuer) not in wanted.issuers:
+    if issuer not in wanted.issuers:
         return "is for another CA"
     if known.get("accounturi") not in wanted.accounts:
         return "is for another account" if known.get("accounturi") else "names no account"

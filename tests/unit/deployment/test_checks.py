@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
-from regdeploy.deployment.checks import Check, Verdict, caa_allows, checks, human_bytes
+from regdeploy.deployment.challenge import Challenge
+from regdeploy.deployment.checks import Check, Verdict, checks, human_bytes
 from regdeploy.deployment.spec import Resolved
 from regdeploy.engine.model import ObservedWorkload
 from regdeploy.host.disk import DiskFacts
@@ -517,41 +518,6 @@ def test_a_ca_that_goes_by_no_name_cannot_be_forbidden() -> None:
     assert [check.verdict for check in _found(acme(), "CAA", directory=nameless, caa={DOMAIN: facts})] == [OK]
 
 
-US = ("letsencrypt.org",)
-
-
-@pytest.mark.parametrize(
-    ("records", "one_name", "wildcard"),
-    [
-        ((), True, True),
-        (((0, "issue", "letsencrypt.org"),), True, True),
-        (((0, "ISSUE", " LetsEncrypt.org ; validationmethods=http-01"),), True, True),
-        (((0, "issue", ";"),), False, False),
-        (((0, "issue", ""),), False, False),
-        (((0, "issue", "%%%%%"),), False, False),
-        (((0, "issue", "digicert.com"), (0, "issue", "letsencrypt.org")), True, True),
-        (((0, "issue", "digicert.com"),), False, False),
-        (((0, "issue", "notletsencrypt.org"),), False, False),
-        # section 4.3: issuewild alone governs wildcards, and nothing else
-        (((0, "issue", "letsencrypt.org"), (0, "issuewild", ";")), True, False),
-        (((0, "issue", ";"), (0, "issuewild", "letsencrypt.org")), False, True),
-        (((0, "issuewild", "digicert.com"),), True, False),
-        # records of other kinds restrict nobody
-        (((0, "iodef", "mailto:ops@example.com"),), True, True),
-        (((0, "issuemail", "digicert.com"),), True, True),
-        # section 4.1: what is critical and not understood forbids; what is not critical does not
-        (((0, "tbs", "unknown"),), True, True),
-        (((128, "tbs", "unknown"), (0, "issue", "letsencrypt.org")), False, False),
-        (((128, "issue", "letsencrypt.org"),), True, True),
-    ],
-)
-def test_caa_as_in_rfc_8659(records: tuple[tuple[int, str, str], ...], one_name: bool, wildcard: bool) -> None:
-    facts = CaaFacts(records=records, found_at="example.com")
-
-    assert caa_allows(facts, US, wildcard=False) is one_name
-    assert caa_allows(facts, US, wildcard=True) is wildcard
-
-
 def test_wildcards_are_judged_as_wildcards() -> None:
     facts = CaaFacts(records=((0, "issue", "letsencrypt.org"), (0, "issuewild", ";")), found_at="example.com")
     asked = resolved(domain=[DOMAIN], tls="internal")
@@ -559,3 +525,57 @@ def test_wildcards_are_judged_as_wildcards() -> None:
     found = _found(asked, "CAA", directory=DIRECTORY, caa={"*.example.com": facts, DOMAIN: facts})
 
     assert [check.verdict for check in found] == [STOP, OK]
+
+
+ONE_ACCOUNT = CaaFacts(
+    records=((0, "issue", "letsencrypt.org; accounturi=https://ca.example/1"),), found_at="example.com"
+)
+
+
+@pytest.mark.parametrize(
+    ("account", "check"),
+    [
+        (
+            "",
+            Check(
+                "CAA",
+                WARNING,
+                f"example.com has this CA issue for {DOMAIN} only to the account https://ca.example/1",
+                "none is registered here yet: after the first try `regdeploy account show` says which to put there",
+            ),
+        ),
+        ("https://ca.example/1", Check("CAA", OK, f"{DOMAIN} may be issued by acme-v02.api.letsencrypt.org")),
+        (
+            "https://ca.example/2",
+            Check(
+                "CAA",
+                STOP,
+                f"example.com does not allow this CA to issue for {DOMAIN} to this account: "
+                'the record is issue "letsencrypt.org; accounturi=https://ca.example/1"',
+                "make its accounturi https://ca.example/2",
+            ),
+        ),
+    ],
+)
+def test_a_record_for_one_account_stops_another_and_warns_who_has_none(account: str, check: Check) -> None:
+    assert _found(acme(), "CAA", directory=DIRECTORY, caa={DOMAIN: ONE_ACCOUNT}, account=account) == (check,)
+
+
+def test_the_method_that_is_judged_is_the_one_that_is_tried_first() -> None:
+    facts = CaaFacts(records=((0, "issue", "letsencrypt.org; validationmethods=dns-01"),), found_at="example.com")
+    first = Challenge(kind="tls-alpn-01", port=443, why="port 443 is free")
+    second = Challenge(kind="dns-01", port=0, why="")
+
+    def found(*challenges: Challenge) -> tuple[Check, ...]:
+        return _found(acme(), "CAA", observed={"challenges": challenges}, directory=DIRECTORY, caa={DOMAIN: facts})
+
+    assert found(first, second) == (
+        Check(
+            "CAA",
+            STOP,
+            f"example.com does not allow this CA to issue for {DOMAIN} by tls-alpn-01: "
+            'the record is issue "letsencrypt.org; validationmethods=dns-01"',
+            "add tls-alpn-01 to its validationmethods, or use --challenge dns-01",
+        ),
+    )
+    assert [check.verdict for check in found(second)] == [OK]

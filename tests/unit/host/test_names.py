@@ -85,6 +85,11 @@ def test_the_names_own_records_govern_it(server: NameServer) -> None:
     assert server.asked == ["registry.example.com"]
 
 
+def test_a_byte_that_no_record_may_have_is_kept_for_who_judges_it(server: NameServer) -> None:
+    server.records["example.com"] = [r'0 issue "ca.example; note=\195\169"']
+    assert ask(server, "example.com").records == ((0, "issue", "ca.example; note=\xc3\xa9"),)
+
+
 def test_without_any_the_nearest_domain_above_does(server: NameServer) -> None:
     server.empty.add("registry.team.example.com")
     server.records["example.com"] = ['0 issue "letsencrypt.org"']
