@@ -33,6 +33,7 @@ _HINTS = {
     "badRevocationReason": "give another reason: this CA does not take that one",
 }
 _NOT_REACHED = ("connection", "unauthorized", "incorrectResponse", "tls")  # at a challenge; of a request they say else
+_NOT_IN_DNS = ("dns", "unauthorized", "incorrectResponse")
 _ASKED_AT = {  # RFC 8555 section 8.3, RFC 8737 section 3
     "http-01": (80, "other web servers"),
     "tls-alpn-01": (443, "proxies that answer TLS themselves"),
@@ -122,6 +123,8 @@ def _hint(problem: Problem, now: datetime, names: Sequence[str], solver: Solver 
     name = ", ".join(names) or "that name"
     if solver is not None and solver.kind in _ASKED_AT and problem.code in _NOT_REACHED:
         return _reach(name, solver)
+    if solver is not None and solver.kind.startswith("dns-") and problem.code in _NOT_IN_DNS:
+        return f"the CA did not find the TXT record for {name}: look at the zone's name servers, and at a CNAME there"
     if problem.code == "userActionRequired" and (problem.terms or problem.page):
         return _agree(problem)
     return _HINTS.get(problem.code, "").format(name=name)

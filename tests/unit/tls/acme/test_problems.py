@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from regdeploy.tls.acme.alpn import TlsAlpn01
 from regdeploy.tls.acme.challenges import Http01, Solver
+from regdeploy.tls.acme.dns.solver import Dns01
 from regdeploy.tls.acme.problems import Problem, from_error, from_response, linked, refused
+from regdeploy.tls.acme.settings import DnsSettings
 from regdeploy.tls.acme.webroot import Webroot
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -204,3 +206,10 @@ def test_no_answer_is_too_odd_to_be_told(body: object, status: int) -> None:
     problem = from_response(answer(status, body), NOW)
     assert problem.status == status
     assert str(refused(problem, "ca.example", NOW, ("a.example",), Http01(80))).startswith("ca.example: ")
+
+
+@pytest.mark.parametrize("code", ["dns", "unauthorized", "incorrectResponse"])
+def test_a_record_that_the_ca_did_not_find_is_what_the_hint_is_about(code: str) -> None:
+    text = said(Problem(code=code, words="no TXT record found"), Dns01(DnsSettings(provider="rfc2136")))
+    assert "hint: the CA did not find the TXT record for a.example: look at the zone's name servers" in text
+    assert "TXT" not in said(Problem(code=code, words="no"), None)
