@@ -15,6 +15,7 @@ from regdeploy.deployment.caa import accounts_demanded, caa_objection
 from regdeploy.deployment.certificates import waiting
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import HostFacts, Observed
+from regdeploy.deployment.reaching import reach_words
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.engine.model import EngineFacts
@@ -70,6 +71,7 @@ def checks(spec: Spec, observed: Observed, host: HostFacts) -> tuple[Check, ...]
         *_selinux(spec, observed.engine, host),
         *_users(spec, observed),
         *_names(spec, host),
+        *_reach(host),
         *_authority(spec, host),
         *_caa(spec, observed, host),
     )
@@ -233,6 +235,13 @@ def _name(name: str, found: Resolution, own: frozenset[str], *, public: bool) ->
         f"{name} → {', '.join(elsewhere)} is not an address of this host",
         "fine behind NAT or a load balancer that forwards to it; otherwise correct the record",
     )
+
+
+def _reach(host: HostFacts) -> Iterator[Check]:
+    """Who answers where a CA will ask. Never a stop: a CA sees from outside, we do not."""
+    for found in host.reached:
+        words, hint = reach_words(found)
+        yield _warning("reach", words, hint) if hint else _ok("reach", words)
 
 
 def _authority(spec: Spec, host: HostFacts) -> Iterator[Check]:

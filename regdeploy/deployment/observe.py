@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +25,9 @@ from regdeploy.errors import AcmeError, CertificateError, HostError, UsageError
 from regdeploy.host.clock import offset_seconds
 from regdeploy.host.disk import disk_facts
 from regdeploy.host.folders import folder_facts
-from regdeploy.host.names import CaaFacts
+from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.host.ports import can_bind, holder, meet, unprivileged_port_start
+from regdeploy.host.reach import CA_PORTS, Reached
 from regdeploy.host.security import selinux_enforcing
 from regdeploy.registry import users
 from regdeploy.secret import Secret
@@ -188,6 +189,10 @@ def host_facts(
         identities = directory.caa_identities if directory else ()
         caa = {name: pool.submit(world.names.caa, name) for name in (spec.domains if identities else ())}
         offset = offset_seconds(directory.date, world.now()) if directory and directory.date else None
+        resolved = {name: future.result() for name, future in resolutions.items()}
+        own = _own_addresses() if resolutions else frozenset()
+        publishers = _publishers(spec, world, ports) if engine_answers else {}
+        taken = {port for port in ports if problems[port] or publishers.get(port)}
         return HostFacts(
             uid=world.uid,
             now=world.now(),
@@ -197,10 +202,11 @@ def host_facts(
             unprivileged_port_start=unprivileged_port_start(),
             ports=frozenset(ports),
             holders={port: held for port in ports if problems[port] and (held := holder(_bind(spec, port), port))},
-            publishers=_publishers(spec, world, ports) if engine_answers else {},
+            publishers=publishers,
             bind_problems=problems,
-            resolutions={name: future.result() for name, future in resolutions.items()},
-            own_addresses=_own_addresses() if resolutions else frozenset(),
+            resolutions=resolved,
+            own_addresses=own,
+            reached=_reached(observed, world, resolved, own, taken) if issuing else (),
             directory=directory,
             directory_problem=problem,
             directory_hint=hint,
@@ -208,6 +214,17 @@ def host_facts(
             account=_account(spec, records.values()),
             clock_offset=offset,
         )
+
+
+def _reached(
+    observed: Observed, world: World, found: Mapping[str, Resolution], own: frozenset[str], taken: Collection[int]
+) -> tuple[Reached, ...]:
+    """Who answers where the CA will ask, while the challenge's port is free to be listened on."""
+    first = observed.challenges[0]
+    if not first.port or first.port in taken:
+        return ()
+    addresses = {name: (*answer.a, *answer.aaaa) for name, answer in found.items()}
+    return world.names.reach(addresses, own=own, asked=CA_PORTS[first.kind], listened=first.port)
 
 
 def _publishers(spec: Spec, world: World, ports: set[int]) -> dict[int, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from regdeploy.host.disk import DiskFacts
 from regdeploy.host.folders import FolderFacts
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.host.ports import PortHolder
+from regdeploy.host.reach import Reached
 from regdeploy.host.systemd import TimerFacts
 from regdeploy.registry.api import EndpointFacts
 from regdeploy.secret import Secret
@@ -73,6 +74,7 @@ class HostFacts:
     that are needed; ``holders`` has those of them that are held; ``publishers`` the containers that publish them;
     ``bind_problems`` why one cannot be bound otherwise; ``directory`` is the CA's, or the reason why it was not had;
     ``account`` is the URL of the account at that CA, empty where none is known, or no record asks for it;
+    ``reached`` is who answered where the CA will ask;
     ``clock_offset`` is in seconds, this host's clock less the CA's.
     """
 
@@ -88,6 +90,7 @@ class HostFacts:
     bind_problems: Mapping[int, str] = field(default_factory=dict)
     resolutions: Mapping[str, Resolution] = field(default_factory=dict)
     own_addresses: frozenset[str] = frozenset()
+    reached: tuple[Reached, ...] = ()
     directory: DirectoryFacts | None = None
     directory_problem: str = ""
     directory_hint: str = ""

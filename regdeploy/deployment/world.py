@@ -18,6 +18,7 @@ from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.engine.protocol import Engine
 from regdeploy.host.names import CaaFacts, Resolution
+from regdeploy.host.reach import Reached
 from regdeploy.registry.api import EndpointFacts
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
@@ -108,6 +109,12 @@ class Names(Protocol):
 
     def caa(self, name: str) -> CaaFacts:
         """The CAA records that govern ``name``; never raises, bounded in time."""
+        ...
+
+    def reach(
+        self, addresses: Mapping[str, tuple[str, ...]], *, own: frozenset[str], asked: int, listened: int
+    ) -> tuple[Reached, ...]:
+        """Who answers at these addresses of the names, while we listen; see :func:`regdeploy.host.reach.reach`."""
         ...
 
 
@@ -313,3 +320,11 @@ class SystemNames:
         from regdeploy.host.names import caa  # noqa: PLC0415 - dnspython, only where a public CA is asked
 
         return caa(name, self._TIMEOUT)
+
+    def reach(
+        self, addresses: Mapping[str, tuple[str, ...]], *, own: frozenset[str], asked: int, listened: int
+    ) -> tuple[Reached, ...]:
+        """See :class:`Names`."""
+        from regdeploy.host.reach import reach  # noqa: PLC0415 - as above
+
+        return reach(addresses, own=own, asked=asked, listened=listened)

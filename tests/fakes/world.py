@@ -24,6 +24,7 @@ from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
 from regdeploy.errors import AcmeError, HostError, NeedsConfirmation
 from regdeploy.host.names import CaaFacts, Resolution
+from regdeploy.host.reach import Reached
 from regdeploy.host.systemd import TimerFacts
 from regdeploy.registry import users
 from regdeploy.registry.api import EndpointFacts
@@ -224,6 +225,11 @@ class FakeNames:
 
     def caa(self, name: str) -> CaaFacts:
         return CaaFacts()
+
+    def reach(
+        self, addresses: Mapping[str, tuple[str, ...]], *, own: frozenset[str], asked: int, listened: int
+    ) -> tuple[Reached, ...]:
+        return ()
 
 
 @dataclass

@@ -18,6 +18,7 @@ from regdeploy.host.disk import DiskFacts
 from regdeploy.host.folders import FolderFacts
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.host.ports import PortHolder
+from regdeploy.host.reach import Outcome, Reached
 from regdeploy.registry import users
 from regdeploy.tls.acme.settings import DirectoryFacts
 from tests.builders import DOMAIN, ENGINE, acme, container, deployed, files, host, internal, resolved
@@ -579,3 +580,54 @@ def test_the_method_that_is_judged_is_the_one_that_is_tried_first() -> None:
         ),
     )
     assert [check.verdict for check in found(second)] == [OK]
+
+
+_WHERE = "http://registry.example.com (203.0.113.7, IPv4)"
+
+
+@pytest.mark.parametrize(
+    ("reached", "check"),
+    [
+        ({"outcome": Outcome.HERE}, Check("reach", OK, f"{_WHERE} leads here")),
+        (
+            {"outcome": Outcome.OTHER, "server": "nginx"},
+            Check(
+                "reach",
+                WARNING,
+                f"{_WHERE} is answered by another server (Server: nginx)",
+                "a CA would ask that one: correct the A record, or what the router forwards",
+            ),
+        ),
+        (
+            {"outcome": Outcome.OTHER, "port": 443, "address": "2001:db8::7"},
+            Check(
+                "reach",
+                WARNING,
+                "https://registry.example.com (2001:db8::7, IPv6) is answered by another server",
+                "a CA would ask that one: correct the AAAA record, or what the router forwards",
+            ),
+        ),
+        (
+            {"outcome": Outcome.REFUSED},
+            Check(
+                "reach",
+                WARNING,
+                f"{_WHERE} refuses connections",
+                "open port 80 in the firewall, forward it in the router, or correct the A record",
+            ),
+        ),
+        (
+            {"outcome": Outcome.SILENT},
+            Check(
+                "reach",
+                WARNING,
+                f"{_WHERE} does not answer us within a second, which a host behind NAT may see of itself",
+                "fine if others get through, otherwise see to firewall, router (port 80), A record",
+            ),
+        ),
+    ],
+)
+def test_who_answers_where_the_ca_will_ask_is_never_a_stop(reached: dict[str, Any], check: Check) -> None:
+    facts = Reached(**{"name": DOMAIN, "address": "203.0.113.7", "port": 80, **reached})
+
+    assert _found(acme(), "reach", reached=(facts,)) == (check,)
