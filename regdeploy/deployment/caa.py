@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from regdeploy.deployment.check import Check, ok, stop, warning
+from regdeploy.deployment.observed import HostFacts, Observed
+from regdeploy.deployment.spec import Spec
 from regdeploy.host.names import CaaFacts
 from regdeploy.tls.acme.issue_value import parse_issue_value
 from regdeploy.tls.acme.standing import quoted
@@ -34,6 +38,35 @@ class _Property(NamedTuple):
 
     def values(self, name: str) -> list[str]:
         return [value for key, value in self.parameters or () if key == name]
+
+
+def caa_checks(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
+    """The records that govern a name must allow one of the identities that the CA goes by."""
+    identities = host.directory.caa_identities if host.directory else ()
+    method = observed.challenges[0].kind if observed.challenges else spec.challenge
+    for name, facts in host.caa.items():
+        if facts.error:
+            yield warning("CAA", f"{name}: {facts.error}", "a CA that gets no answer either does not issue")
+        elif identities:
+            yield _allowed(spec, name, facts, identities, method, host.account)
+        else:
+            yield ok("CAA", f"{name} may be issued by {spec.acme_directory.split('/')[2]}")
+
+
+def _allowed(spec: Spec, name: str, facts: CaaFacts, identities: tuple[str, ...], method: str, account: str) -> Check:
+    wildcard = name.startswith("*.")
+    objection = caa_objection(facts, identities, wildcard=wildcard, method=method, account=account)
+    if objection is not None:
+        words = f"{facts.found_at} does not allow this CA to issue for {name}{objection.why}"
+        return stop("CAA", words, objection.hint)
+    demanded = () if account else accounts_demanded(facts, identities, wildcard=wildcard, method=method)
+    if demanded:
+        return warning(
+            "CAA",
+            f"{facts.found_at} has this CA issue for {name} only to the account {' or '.join(demanded)}",
+            "none is registered here yet: after the first try `regdeploy account show` says which to put there",
+        )
+    return ok("CAA", f"{name} may be issued by {spec.acme_directory.split('/')[2]}")
 
 
 def caa_allows(facts: CaaFacts, identities: tuple[str, ...], *, wildcard: bool, method: str, account: str) -> bool:

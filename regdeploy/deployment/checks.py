@@ -7,21 +7,23 @@ that yields :class:`Check` and a place in :func:`checks`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import NamedTuple
 
 from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
-from regdeploy.deployment.caa import accounts_demanded, caa_objection
+from regdeploy.deployment.caa import caa_checks
 from regdeploy.deployment.certificates import waiting
+from regdeploy.deployment.check import Check, Verdict, ok, stop, warning
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import HostFacts, Observed
+from regdeploy.deployment.ports import port_checks
 from regdeploy.deployment.reaching import reach_words
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.engine.model import EngineFacts
 from regdeploy.host.folders import unsafe
-from regdeploy.host.names import CaaFacts, Resolution
+from regdeploy.host.names import Resolution
 from regdeploy.registry import users
+
+__all__ = ["Check", "Verdict", "checks", "human_bytes"]
 
 _GIGABYTE = 10**9
 _LEAST_FREE = 100 * 10**6
@@ -30,42 +32,13 @@ _CLOCK_STOP = 86400.0
 _LEAST_INODES = 1000
 
 
-class Verdict(StrEnum):
-    """How a check came out. ``stop`` means that ``up`` would fail, or would do harm."""
-
-    OK = "ok"
-    WARNING = "warning"
-    STOP = "stop"
-
-
-class Check(NamedTuple):
-    """One check: what was looked at, how it came out, in which words, and what to do."""
-
-    item: str
-    verdict: Verdict
-    message: str
-    hint: str = ""
-
-
-def _ok(item: str, message: str) -> Check:
-    return Check(item, Verdict.OK, message)
-
-
-def _warning(item: str, message: str, hint: str = "") -> Check:
-    return Check(item, Verdict.WARNING, message, hint)
-
-
-def _stop(item: str, message: str, hint: str = "") -> Check:
-    return Check(item, Verdict.STOP, message, hint)
-
-
 def checks(spec: Spec, observed: Observed, host: HostFacts) -> tuple[Check, ...]:
     """Judge everything that ``host`` has facts on, in the order in which it would bite."""
     return (
         *_engine(spec, observed.engine, host),
         *_folders(spec, observed, host),
         *_disk(spec, host),
-        *_ports(spec, observed, host),
+        *port_checks(spec, observed, host),
         *_challenge(spec, observed, host),
         *_rate_limit(spec, observed, host),
         *_selinux(spec, observed.engine, host),
@@ -73,63 +46,63 @@ def checks(spec: Spec, observed: Observed, host: HostFacts) -> tuple[Check, ...]
         *_names(spec, host),
         *_reach(host),
         *_authority(spec, host),
-        *_caa(spec, observed, host),
+        *caa_checks(spec, observed, host),
     )
 
 
 def _engine(spec: Spec, engine: EngineFacts, host: HostFacts) -> Iterator[Check]:
     name = f"{engine.runtime_name} {engine.version}"
     if engine.remote:
-        yield _stop(
+        yield stop(
             "engine",
             f"{engine.url} is another machine: the folders below {spec.root} would lie there, not here",
             "run regdeploy on that machine",
         )
     elif engine.runtime_name == "podman":
-        yield _stop(
+        yield stop(
             "engine", f"{name} is not Docker, and says other things of a container than it was asked for", "use Docker"
         )
     elif engine.os != "linux":
-        yield _stop("engine", f"{name} runs {engine.os} containers", "a registry needs an engine for Linux containers")
+        yield stop("engine", f"{name} runs {engine.os} containers", "a registry needs an engine for Linux containers")
     elif engine.rootless and spec.port < host.unprivileged_port_start:
         other = max(host.unprivileged_port_start, 8443)
-        yield _stop(
+        yield stop(
             "engine",
             f"{name} is rootless and may not publish port {spec.port}",
             f"sysctl net.ipv4.ip_unprivileged_port_start={spec.port}, or choose --port {other}",
         )
     elif engine.userns_remap:
-        yield _ok("engine", f"{name}, userns-remap (the registry runs in the host's user namespace to read its key)")
+        yield ok("engine", f"{name}, userns-remap (the registry runs in the host's user namespace to read its key)")
     else:
-        yield _ok("engine", f"{name}{', rootless' if engine.rootless else ''}")
+        yield ok("engine", f"{name}{', rootless' if engine.rootless else ''}")
 
 
 def _folders(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
     for path, facts in observed.folders.items():
         reason = unsafe(facts, host.uid)
         if reason:
-            yield _stop("folders", f"{path} {reason}", "mend that, or choose another folder with --root")
+            yield stop("folders", f"{path} {reason}", "mend that, or choose another folder with --root")
             return
     if not host.root_writable:
-        yield _stop(
+        yield stop(
             "folders",
             f"{spec.root}, or its certs folder, cannot be written by this user",
             "run regdeploy as root, or choose a folder of your own with --root",
         )
         return
-    yield _ok("folders", f"{spec.root} is safe")
+    yield ok("folders", f"{spec.root} is safe")
 
 
 def _disk(spec: Spec, host: HostFacts) -> Iterator[Check]:
     free = human_bytes(host.disk.free_bytes)
     if host.disk.free_bytes < _LEAST_FREE:
-        yield _stop("disk", f"{free} free for {spec.root}", "free some space: images would not fit")
+        yield stop("disk", f"{free} free for {spec.root}", "free some space: images would not fit")
     elif host.disk.free_inodes is not None and host.disk.free_inodes < _LEAST_INODES:
-        yield _stop("disk", f"{host.disk.free_inodes} inodes free for {spec.root}", "remove small files on that disk")
+        yield stop("disk", f"{host.disk.free_inodes} inodes free for {spec.root}", "remove small files on that disk")
     elif host.disk.free_bytes < _GIGABYTE:
-        yield _warning("disk", f"{free} free for {spec.root}", "images fill that soon")
+        yield warning("disk", f"{free} free for {spec.root}", "images fill that soon")
     else:
-        yield _ok("disk", f"{free} free")
+        yield ok("disk", f"{free} free")
 
 
 def human_bytes(count: int) -> str:
@@ -143,34 +116,12 @@ def human_bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
-def _ports(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
-    """A port is free, ours, or held by something we replace anyway; else it is a stop that names the holder."""
-    there = observed.workload
-    replaced = {container.name for container in (there.current, there.previous) if container}
-    for port in sorted(host.ports):
-        others = [name for name in host.publishers.get(port, ()) if name not in replaced]
-        ours = [name for name in host.publishers.get(port, ()) if name in replaced]
-        holder = host.holders.get(port)
-        hint = _port_hint(spec, port)
-        if others:
-            yield _stop("ports", f"{port} is held by the container {others[0]}", hint)
-        elif ours:
-            yield _ok("ports", f"{port} is held by {ours[0]}, which is this deployment's")
-        elif holder is not None:
-            who = f"{holder.command} (pid {holder.pid})" if holder.pid else "another user's program"
-            yield _stop("ports", f"{port} is held by {who}", hint)
-        elif host.bind_problems.get(port):
-            yield _stop("ports", host.bind_problems[port], hint)
-        else:
-            yield _ok("ports", f"{port} is free")
-
-
 def _challenge(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
     """Which kind is taken where nobody asked for one."""
     if spec.challenge == "auto" and observed.challenges and host.directory is not None:
         first, *rest = observed.challenges
         then = f", then {rest[0].kind}" if rest else ""
-        yield _ok("challenge", f"{first.kind}{then}: {first.why}")
+        yield ok("challenge", f"{first.kind}{then}: {first.why}")
 
 
 def _rate_limit(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
@@ -179,24 +130,16 @@ def _rate_limit(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Che
         return
     wait = waiting(spec, observed.attempts, host.now, patient=False)
     if wait is not None:
-        yield _stop(
+        yield stop(
             wait.limit,
             f"{wait.why}: not before {wait.until:%Y-%m-%d %H:%M} UTC",
             f"--ignore {wait.limit} asks all the same",
         )
 
 
-def _port_hint(spec: Spec, port: int) -> str:
-    if port == spec.port:
-        return "stop it, or choose another port with --port"
-    if port == spec.tls_alpn_01_port:
-        return "stop it for the moment, or forward the CA's question to another port with --tls-alpn-01-port"
-    return "stop it for the moment, or forward the CA's question to another port with --http-01-port"
-
-
 def _selinux(spec: Spec, engine: EngineFacts, host: HostFacts) -> Iterator[Check]:
     if host.selinux_enforcing and engine.selinux and not spec.selinux_relabel:
-        yield _stop(
+        yield stop(
             "SELinux",
             f"is enforcing, and the container may not read below {spec.root}",
             "add --selinux-relabel to let Docker label that folder for containers",
@@ -206,7 +149,7 @@ def _selinux(spec: Spec, engine: EngineFacts, host: HostFacts) -> Iterator[Check
 def _users(spec: Spec, observed: Observed) -> Iterator[Check]:
     if spec.auth and observed.users_problem not in ("", users.ABSENT, users.NOBODY):  # the first user mends these two
         path = Layout(spec.root).htpasswd
-        yield _stop("access", f"{path}: {observed.users_problem}", "mend or remove that line: nobody can log in")
+        yield stop("access", f"{path}: {observed.users_problem}", "mend or remove that line: nobody can log in")
 
 
 def _names(spec: Spec, host: HostFacts) -> Iterator[Check]:
@@ -219,18 +162,18 @@ def _name(name: str, found: Resolution, own: frozenset[str], *, public: bool) ->
     addresses = (*found.a, *found.aaaa)
     if not addresses:
         message, hint = f"{name} {found.error or 'has no address'}", "make an A record for it that points to this host"
-        return _stop("DNS", message, hint) if public else _warning("DNS", message, hint)
+        return stop("DNS", message, hint) if public else warning("DNS", message, hint)
     elsewhere = [address for address in addresses if address not in own]
     if not elsewhere:
-        return _ok("DNS", f"{name} → {', '.join(addresses)}, this host")
+        return ok("DNS", f"{name} → {', '.join(addresses)}, this host")
     if len(elsewhere) < len(addresses):
         kind = "AAAA" if ":" in elsewhere[0] else "A"
-        return _warning(
+        return warning(
             "DNS",
             f"{name} → {elsewhere[0]} ({kind}) is not an address of this host, the others are",
             "remove that record if it does not lead here: a CA asks any of them, IPv6 first",
         )
-    return _warning(
+    return warning(
         "DNS",
         f"{name} → {', '.join(elsewhere)} is not an address of this host",
         "fine behind NAT or a load balancer that forwards to it; otherwise correct the record",
@@ -241,60 +184,31 @@ def _reach(host: HostFacts) -> Iterator[Check]:
     """Who answers where a CA will ask. Never a stop: a CA sees from outside, we do not."""
     for found in host.reached:
         words, hint = reach_words(found)
-        yield _warning("reach", words, hint) if hint else _ok("reach", words)
+        yield warning("reach", words, hint) if hint else ok("reach", words)
 
 
 def _authority(spec: Spec, host: HostFacts) -> Iterator[Check]:
     if host.directory_problem:
-        judge = _warning if spec.acme_fallback else _stop
+        judge = warning if spec.acme_fallback else stop
         yield judge("CA", host.directory_problem, host.directory_hint)
         return
     directory = host.directory
     if directory is None:
         return
     if directory.eab_required and not spec.eab_kid:
-        yield _stop("CA", f"{spec.acme_directory} wants an account binding", "add --eab-kid and --eab-hmac-key-file")
+        yield stop("CA", f"{spec.acme_directory} wants an account binding", "add --eab-kid and --eab-hmac-key-file")
     elif spec.profile and spec.profile not in directory.profiles:
         offered = ", ".join(directory.profiles) or "none"
-        yield _stop("CA", f"it has no profile {spec.profile!r}", f"it offers: {offered}")
+        yield stop("CA", f"it has no profile {spec.profile!r}", f"it offers: {offered}")
     else:
-        yield _ok("CA", f"{spec.acme_directory} answers")
+        yield ok("CA", f"{spec.acme_directory} answers")
     offset = host.clock_offset
     if offset is None:
         return
     message = f"this host's clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} the CA's"
     if abs(offset) > _CLOCK_STOP:
-        yield _stop("clock", message, "set the clock (chrony or systemd-timesyncd): no certificate would be valid")
+        yield stop("clock", message, "set the clock (chrony or systemd-timesyncd): no certificate would be valid")
     elif abs(offset) > _CLOCK_WARNING:
-        yield _warning("clock", message, "set the clock (chrony or systemd-timesyncd)")
+        yield warning("clock", message, "set the clock (chrony or systemd-timesyncd)")
     else:
-        yield _ok("clock", "agrees with the CA's")
-
-
-def _caa(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
-    """The records that govern a name must allow one of the identities that the CA goes by."""
-    identities = host.directory.caa_identities if host.directory else ()
-    method = observed.challenges[0].kind if observed.challenges else spec.challenge
-    for name, facts in host.caa.items():
-        if facts.error:
-            yield _warning("CAA", f"{name}: {facts.error}", "a CA that gets no answer either does not issue")
-        elif identities:
-            yield _allowed(spec, name, facts, identities, method, host.account)
-        else:
-            yield _ok("CAA", f"{name} may be issued by {spec.acme_directory.split('/')[2]}")
-
-
-def _allowed(spec: Spec, name: str, facts: CaaFacts, identities: tuple[str, ...], method: str, account: str) -> Check:
-    wildcard = name.startswith("*.")
-    objection = caa_objection(facts, identities, wildcard=wildcard, method=method, account=account)
-    if objection is not None:
-        words = f"{facts.found_at} does not allow this CA to issue for {name}{objection.why}"
-        return _stop("CAA", words, objection.hint)
-    demanded = () if account else accounts_demanded(facts, identities, wildcard=wildcard, method=method)
-    if demanded:
-        return _warning(
-            "CAA",
-            f"{facts.found_at} has this CA issue for {name} only to the account {' or '.join(demanded)}",
-            "none is registered here yet: after the first try `regdeploy account show` says which to put there",
-        )
-    return _ok("CAA", f"{name} may be issued by {spec.acme_directory.split('/')[2]}")
+        yield ok("clock", "agrees with the CA's")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+_NEEDS_ROOT = "needs root"
 _LISTEN = "0A"
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -56,6 +57,11 @@ def can_bind(bind: str, port: int) -> str:
     return ""
 
 
+def needs_root(problem: str) -> bool:
+    """Whether what :func:`can_bind` said is that we lack the privilege, so that a program that has it may succeed."""
+    return _NEEDS_ROOT in problem
+
+
 def meet(first: str, second: str) -> bool:
     """Whether two listeners on one port, bound to these addresses, are in each other's way; empty stands for all."""
     if not first or not second:
@@ -84,7 +90,7 @@ def _reason(error: OSError, address: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is in use on {address}"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"port {port} needs root: this host lets others listen from {unprivileged_port_start()} upwards"
+        return f"port {port} {_NEEDS_ROOT}: this host lets others listen from {unprivileged_port_start()} upwards"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{address} is not an address of this host"
     return f"cannot listen on {address} port {port}: {error.strerror or error}"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -295,3 +298,51 @@ def test_a_ca_that_refuses_is_quoted_and_what_served_still_serves(
     assert "Order included an identifier for which issuance is forbidden by policy" in result.err
     assert ask("/v2/", port=443)[2] == leaf
     assert command("plan", "--exit-code").code == 0
+
+
+_USER = 12345
+#: A user who may read this Python, wherever it lies, and has no other privilege.
+_AS_USER = (
+    "setpriv",
+    f"--reuid={_USER}",
+    f"--regid={_USER}",
+    "--clear-groups",
+    "--inh-caps=+dac_read_search",
+    "--ambient-caps=+dac_read_search",
+)
+
+
+@pytest.fixture
+def home(rig: Rig) -> Iterator[Path]:
+    """A folder of somebody who may use the engine, and is not root."""
+    socket = rig.engine.docker_host.removeprefix("unix://")
+    with tempfile.TemporaryDirectory(dir="/run") as folder:
+        shutil.chown(folder, _USER, _USER)
+        shutil.chown(socket, group=_USER)
+        yield Path(folder)
+        shutil.chown(socket, group=0)
+
+
+def test_a_port_below_1024_is_not_refused_to_who_has_it_published_by_the_engine(command: Command, home: Path) -> None:
+    arguments = (sys.executable, "-m", "regdeploy", "up", "--port", "81", "--root", str(home / "root"))
+    environ = {**command.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+
+    done = subprocess.run([*_AS_USER, *arguments], env=environ, cwd=home, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "81 is free" in done.stdout
+    assert ask("/v2/", port=81, tls=False)[0] == 200
+
+
+def test_a_log_that_nobody_reads_any_more_ends(command: Command) -> None:
+    command("up")
+    follow = f"exec {sys.executable} -m regdeploy logs --follow | head -1"
+    with subprocess.Popen(["sh", "-c", follow], env=command.environ, stdout=subprocess.PIPE) as following:
+        for _ in range(200):  # each question is a line of the log
+            ask("/v2/", port=5000, tls=False)
+            with suppress(subprocess.TimeoutExpired):
+                following.wait(0.05)
+                break
+        ended = following.poll()
+        following.kill()
+    assert ended == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regdeploy.host.ports import PortHolder, can_bind, holder, unprivileged_port_start
+from regdeploy.host.ports import PortHolder, can_bind, holder, needs_root, unprivileged_port_start
 from tests.unit.tls.ends import as_nobody
 
 _LISTENER = """
@@ -114,6 +114,9 @@ def test_low_ports_need_root(tmp_path: Path) -> None:
         found = can_bind("127.0.0.1", 1)
 
     assert found == f"port 1 needs root: this host lets others listen from {first} upwards"
+    assert needs_root(found)
+    with listener(V4, "127.0.0.1") as (port, _):
+        assert not needs_root(can_bind("127.0.0.1", port))
 
 
 def test_of_another_users_listener_only_the_address_is_known(tmp_path: Path) -> None:

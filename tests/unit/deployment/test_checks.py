@@ -303,6 +303,43 @@ def test_the_port_that_is_served_on(facts: dict[str, Any], check: Check) -> None
     assert _found(asked, "ports", observed={"workload": there}, ports=frozenset({443}), **facts) == (check,)
 
 
+NEEDS_ROOT = "port {} needs root: this host lets others listen from 1024 upwards"
+ALPN = Challenge(kind="tls-alpn-01", port=443, why="port 443 is free")
+HTTP = Challenge(kind="http-01", port=80, why="port 80 is free")
+
+
+def _bound(challenge: Challenge, *ports: int, rootless: bool = False, **facts: Any) -> tuple[Check, ...]:
+    """The checks of ports for somebody who may use the engine, and is not root."""
+    observed = {"challenges": (challenge,), "engine": replace(ENGINE, rootless=rootless)}
+    problems = {port: NEEDS_ROOT.format(port) for port in ports}
+    facts = {"ports": frozenset(ports), "bind_problems": problems, "uid": 1000, **facts}
+    return _found(acme(), "ports", observed=observed, **facts)
+
+
+def test_the_registrys_port_is_bound_by_the_engine_and_needs_no_privilege_of_ours() -> None:
+    assert _bound(HTTP, 443) == (Check("ports", OK, "443 is free"),)
+    assert _bound(ALPN, 443) == (Check("ports", OK, "443 is free"),), "no certificate is ordered now"
+    held = {443: replace(NGINX, pid=None, command="")}
+    assert _bound(HTTP, 443, holders=held) == (Check("ports", STOP, "443 is held by another user's program", SERVES),)
+
+
+def test_the_port_of_the_challenge_is_bound_by_us() -> None:
+    other = "run regdeploy as root, or forward the CA's question to another port with"
+
+    assert _bound(HTTP, 80, 443, directory=DIRECTORY) == (
+        Check("ports", STOP, NEEDS_ROOT.format(80), f"{other} --http-01-port"),
+        Check("ports", OK, "443 is free"),
+    )
+    for ca in ({"directory": DIRECTORY}, {"directory_problem": "ca.example: does not answer"}):
+        assert _bound(ALPN, 443, **ca) == (Check("ports", STOP, NEEDS_ROOT.format(443), f"{other} --tls-alpn-01-port"),)
+
+
+def test_an_engine_without_root_binds_no_better_than_we() -> None:
+    assert _bound(HTTP, 443, rootless=True) == (
+        Check("ports", STOP, NEEDS_ROOT.format(443), "choose another port with --port"),
+    )
+
+
 def test_the_port_of_the_challenge_has_a_hint_of_its_own() -> None:
     apache = PortHolder(port=80, address="::", pid=3, command="apache2")
 

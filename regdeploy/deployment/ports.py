@@ -1,0 +1,51 @@
+"""Whether the ports that a plan needs can be had. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from regdeploy.deployment.check import Check, ok, stop
+from regdeploy.deployment.observed import HostFacts, Observed
+from regdeploy.deployment.spec import Spec
+from regdeploy.host.ports import needs_root
+
+
+def port_checks(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
+    """A port is free, ours, or held by something we replace anyway; else it is a stop that names the holder."""
+    there = observed.workload
+    replaced = {container.name for container in (there.current, there.previous) if container}
+    for port in sorted(host.ports):
+        others = [name for name in host.publishers.get(port, ()) if name not in replaced]
+        ours = [name for name in host.publishers.get(port, ()) if name in replaced]
+        holder = host.holders.get(port)
+        hint = f"stop it{_otherwise(spec, port)}"
+        if others:
+            yield stop("ports", f"{port} is held by the container {others[0]}", hint)
+        elif ours:
+            yield ok("ports", f"{port} is held by {ours[0]}, which is this deployment's")
+        elif holder is not None:
+            who = f"{holder.command} (pid {holder.pid})" if holder.pid else "another user's program"
+            yield stop("ports", f"{port} is held by {who}", hint)
+        else:
+            yield _unheld(spec, observed, host, port)
+
+
+def _unheld(spec: Spec, observed: Observed, host: HostFacts, port: int) -> Check:
+    """A port that nobody listens on. The challenge's is bound by regdeploy itself; the registry's by the engine."""
+    problem = host.bind_problems.get(port, "")
+    if not needs_root(problem):
+        return stop("ports", problem, f"stop it{_otherwise(spec, port)}") if problem else ok("ports", f"{port} is free")
+    issuing = host.directory is not None or bool(host.directory_problem)
+    if issuing and any(challenge.port == port for challenge in observed.challenges[:1]):
+        return stop("ports", problem, f"run regdeploy as root{_otherwise(spec, port, proving=True)}")
+    if observed.engine.rootless:
+        return stop("ports", problem, "choose another port with --port")
+    return ok("ports", f"{port} is free")
+
+
+def _otherwise(spec: Spec, port: int, *, proving: bool = False) -> str:
+    if port == spec.port and not proving:
+        return ", or choose another port with --port"
+    for_now = "" if proving else " for the moment"
+    option = "--tls-alpn-01-port" if port == spec.tls_alpn_01_port else "--http-01-port"
+    return f"{for_now}, or forward the CA's question to another port with {option}"
