@@ -90,6 +90,14 @@ def _folders(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]
             "run regdeploy as root, or choose a folder of your own with --root",
         )
         return
+    if host.uid and not observed.engine.rootless and not observed.engine.remote:
+        yield stop(
+            "folders",
+            f"what regdeploy makes below {spec.root} would be uid {host.uid}'s, and the registry runs as root without"
+            " power over the files of others: it could not write there",
+            "run regdeploy as root; with a rootless engine it works as a user",
+        )
+        return
     yield ok("folders", f"{spec.root} is safe")
 
 

@@ -668,3 +668,10 @@ def test_who_answers_where_the_ca_will_ask_is_never_a_stop(reached: dict[str, An
     facts = Reached(**{"name": DOMAIN, "address": "203.0.113.7", "port": 80, **reached})
 
     assert _found(acme(), "reach", reached=(facts,)) == (check,)
+
+
+@pytest.mark.parametrize(("uid", "rootless", "stops"), [(0, False, False), (1000, True, False), (1000, False, True)])
+def test_a_user_needs_an_engine_of_their_own(uid: int, rootless: bool, stops: bool) -> None:
+    engine = replace(ENGINE, rootless=rootless)
+    found = checks(acme().spec, bare(acme(), engine=engine), host(uid=uid))
+    assert any(check.verdict is STOP and "uid 1000's" in check.message for check in found) is stops
