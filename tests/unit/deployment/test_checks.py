@@ -21,7 +21,7 @@ from regdeploy.host.ports import PortHolder
 from regdeploy.host.reach import Outcome, Reached
 from regdeploy.registry import users
 from regdeploy.tls.acme.settings import DirectoryFacts
-from tests.builders import DOMAIN, ENGINE, acme, container, deployed, files, host, internal, resolved
+from tests.builders import DOMAIN, ENGINE, acme, bare, container, deployed, files, host, internal, resolved
 
 OK, WARNING, STOP = Verdict.OK, Verdict.WARNING, Verdict.STOP
 DIRECTORY = DirectoryFacts(
