@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from regdeploy.cli.command import Context, command
+from regdeploy.cli.command import Context, command, group
 from regdeploy.cli.up import Yes
 
 if TYPE_CHECKING:
@@ -15,16 +15,12 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``, as a group."""
-    group = typer.Typer(
-        help="The account at the CA: show it, give it a new key or address, end it.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    command(group)(show)
-    command(group)(rollover)
-    command(group, also=("email",))(contact)
-    command(group)(deactivate)
-    app.add_typer(group, name="account")
+    account = group(app, "The account at the CA: show it, give it a new key or address, end it.")
+    command(account)(show)
+    command(account)(rollover)
+    command(account, also=("email",))(contact)
+    command(account)(deactivate)
+    app.add_typer(account, name="account")
 
 
 def show(context: Context) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from types import FrameType
@@ -12,6 +13,7 @@ import typer
 
 import regdeploy
 from regdeploy.cli import account, agent, cert, doctor, down, init, logs, renew, status, trust, up
+from regdeploy.cli.command import Outline
 from regdeploy.cli.errors import INTERRUPTED, tell
 from regdeploy.cli.streams import finish, steady
 
@@ -32,9 +34,9 @@ COMMANDS = {
 }
 
 
-def build(chosen: str = "") -> typer.Typer:
+def build(chosen: str = "", kind: type[typer.Typer] = typer.Typer) -> typer.Typer:
     """The command line; where ``chosen`` is a command, only with what is in its file: a dozen cost 10 ms a start."""
-    app = typer.Typer(
+    app = kind(
         help="A private image registry over HTTPS on this Docker host, in one command.",
         no_args_is_help=True,
         rich_markup_mode=None,  # loading rich for --help costs more than all the rest
@@ -77,7 +79,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # undo as for Ctrl-C
     as_json = "--json" in sys.argv[1:]
-    commands = typer.main.get_command(build(sys.argv[1] if len(sys.argv) > 1 else ""))
+    commands = typer.main.get_command(_asked_for(sys.argv[1] if len(sys.argv) > 1 else "--help"))
     try:
         code = commands.main(standalone_mode=False)
     except _ClickError as error:
@@ -91,6 +93,12 @@ def main() -> None:
         tell("interrupted", "interrupted", "", as_json=as_json)
         code = INTERRUPTED
     sys.exit(finish(stdout, code))
+
+
+def _asked_for(first: str) -> typer.Typer:
+    """The command line as far as it is needed for what begins with that word."""
+    completing = "_REGDEPLOY_COMPLETE" in os.environ  # typer's own way in: it wants to know every option
+    return build(first, Outline if first in ("-h", "--help") and not completing else typer.Typer)
 
 
 def _usage_hint(error: BaseException, commands: object) -> str:

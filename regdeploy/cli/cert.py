@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regdeploy.cli.command import Context, command
+from regdeploy.cli.command import Context, command, group
 from regdeploy.cli.up import Ignore, Yes
 
 if TYPE_CHECKING:
@@ -22,17 +22,13 @@ _Version = Annotated[int, typer.Argument(metavar="N", help="The version's number
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``, as a group."""
-    group = typer.Typer(
-        help="The stored certificates: show, list, go back to one, bring your own, revoke.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    command(group)(show)
-    command(group, name="list")(list_)
-    command(group)(use)
-    command(group, name="import", also=("cert", "key"))(import_)
-    command(group)(revoke)
-    app.add_typer(group, name="cert")
+    cert = group(app, "The stored certificates: show, list, go back to one, bring your own, revoke.")
+    command(cert)(show)
+    command(cert, name="list")(list_)
+    command(cert)(use)
+    command(cert, name="import", also=("cert", "key"))(import_)
+    command(cert)(revoke)
+    app.add_typer(cert, name="cert")
 
 
 def show(context: Context, number: _Number = None) -> None:

@@ -9,7 +9,6 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ import typer
 from regdeploy.cli.errors import guarded
 from regdeploy.deployment.settings import SETTINGS, Setting
 from regdeploy.errors import UsageError
+from regdeploy.frozen import frozen
 
 if TYPE_CHECKING:
     from regdeploy.deployment.request import Request
@@ -35,7 +35,7 @@ _COMMON: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Context:
     """What a command was given beside its own options."""
 
@@ -87,6 +87,15 @@ def _program() -> Path | None:
     return None
 
 
+class Outline(typer.Typer):
+    """A command line of names and first lines, without any options: all that the list of commands shows."""
+
+
+def group(app: typer.Typer, words: str) -> typer.Typer:
+    """A group of commands of the kind that ``app`` is; ``words`` say in the help what they are about."""
+    return type(app)(help=words, no_args_is_help=True, rich_markup_mode=None)
+
+
 def command(
     app: typer.Typer, *, name: str | None = None, settings: bool = False, also: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., int | None]], Callable[..., None]]:
@@ -110,7 +119,8 @@ def command(
 
         run.__name__ = name or body.__name__.removesuffix("_")
         run.__doc__ = body.__doc__
-        run.__signature__ = inspect.Signature(list(_parameters(body, chosen, settings)))  # type: ignore[attr-defined]
+        parameters = [] if isinstance(app, Outline) else list(_parameters(body, chosen, settings))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {}
         app.command(name=run.__name__)(run)
         return run

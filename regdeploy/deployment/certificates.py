@@ -10,6 +10,7 @@ from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import InstallCertificate, IssueCertificate, SetAside, Step
+from regdeploy.frozen import frozen
 from regdeploy.registry.environment import certificate_name
 from regdeploy.tls.attempts import Attempts
 from regdeploy.tls.renewal import Wait, due_at, is_emergency, wait_before_order
@@ -35,7 +36,7 @@ class CertificatePlan:
         return self.changes or served != self.fingerprint
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Renewal:
     """How a renewal is gone about: ``patient`` is one that nobody watches, ``forced`` why one is made in any case."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from regdeploy.deployment.calling import Hooks
@@ -23,13 +23,14 @@ from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.status import rfc3339, wants_renewal
 from regdeploy.deployment.world import World
 from regdeploy.errors import CertificateError, UsageError
+from regdeploy.frozen import frozen
 from regdeploy.host.lock import Lock
 from regdeploy.tls.attempts import Window
 from regdeploy.tls.renewal import due_at
 from regdeploy.tls.store import CertificateStore, StoredVersion
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Held:
     """A stored version as it was found: ``served`` is what a handshake gave.
 
@@ -144,7 +145,7 @@ def _version(observed: Observed, number: int) -> StoredVersion:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Used:
     """What came of ``use``: the plan that was carried out, empty where nothing was to be done, and a sentence."""
 

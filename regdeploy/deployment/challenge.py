@@ -9,12 +9,12 @@ dns-persist-01 is never taken by itself: a person has to make its record first.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from regdeploy.deployment.spec import Spec
+from regdeploy.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Challenge:
     """One kind, as ACME spells it; ``port`` is the one of this host that it needs, 0 for none; ``why`` it is taken."""
 

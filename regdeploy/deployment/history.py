@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from regdeploy.files import append_line
+from regdeploy.frozen import frozen
 
 MODE = 0o600
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Entry:
     """One operation. ``steps`` are (step, why) in order; ``error`` is empty when it was done."""
 

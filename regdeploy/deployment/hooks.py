@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +32,7 @@ from typing import Any
 
 from regdeploy.errors import UsageError
 from regdeploy.files import write_whole
+from regdeploy.frozen import frozen
 from regdeploy.host.programs import LIMIT, check_program, run_program
 
 _MODE = 0o600
@@ -45,7 +46,7 @@ class Hook(StrEnum):
     AFTER = "after"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HookContext:
     """What a hook is told; ``domains`` are A-labels, ``not_after`` is aware, None and empty are what is not known."""
 
@@ -59,7 +60,7 @@ class HookContext:
     outcome: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HookFailure:
     """A hook that has not succeeded for the certificate ``fingerprint``, and is to be called again.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regdeploy.deployment.delivery import one_line, read_secret, within, words
 from regdeploy.deployment.notify import Notification
 from regdeploy.errors import HostError
+from regdeploy.frozen import frozen
 from regdeploy.secret import Secret
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LIMIT = 30.0  # seconds for one mail; servers make strangers wait
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Mail:
     """A mail to ``recipients`` over TLS: ``implicit`` from the first byte (RFC 8314), otherwise by STARTTLS (RFC 3207).
 

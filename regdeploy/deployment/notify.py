@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from regdeploy import __version__
 from regdeploy.errors import RegdeployError
+from regdeploy.frozen import frozen
 from regdeploy.tls.certificate import Certificate
 
 #: "Daily" for a timer that comes twice a day with an hour of chance: 24 h would often be a day and a half.
@@ -26,7 +26,7 @@ class Kind(StrEnum):
     RECOVERED = "renewal-recovered"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Event:
     """One run: ``failed`` or not, at an aware time, and what was ``told`` then, None for nothing."""
 
@@ -35,7 +35,7 @@ class Event:
     told: Kind | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Notification:
     """A message: one line, a text, and the same as facts that JSON can hold.
 

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from regdeploy.deployment.challenge import Challenge, challenges
@@ -22,6 +22,7 @@ from regdeploy.deployment.workload import as_deployed, is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
 from regdeploy.errors import AcmeError, CertificateError, HostError, UsageError
+from regdeploy.frozen import frozen
 from regdeploy.host.clock import offset_seconds
 from regdeploy.host.disk import disk_facts
 from regdeploy.host.folders import folder_facts
@@ -38,7 +39,7 @@ from regdeploy.tls.certificate import Bundle
 from regdeploy.tls.store import CertificateStore
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class EngineView:
     """What the engine has of a deployment."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 
 from regdeploy.deployment.challenge import Challenge
 from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
+from regdeploy.frozen import frozen
 from regdeploy.host.disk import DiskFacts
 from regdeploy.host.folders import FolderFacts
 from regdeploy.host.names import CaaFacts, Resolution
@@ -24,7 +25,7 @@ from regdeploy.tls.certificate import Bundle
 from regdeploy.tls.store import StoreFacts
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Observed:
     """The deployment as it is found.
 
@@ -66,7 +67,7 @@ class Observed:
         return hashlib.sha256(leaf).hexdigest() if leaf else ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HostFacts:
     """What the checks need to know of the host beyond :class:`Observed`.
 

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import regdeploy
@@ -30,6 +30,7 @@ from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
 from regdeploy.errors import CheckFailed, NotDeployed, RegdeployError, UsageError
 from regdeploy.files import refusal
+from regdeploy.frozen import frozen
 from regdeploy.host.folders import folder_facts, unsafe
 from regdeploy.host.lock import LOCK_FILE, Lock
 from regdeploy.registry import users
@@ -39,7 +40,7 @@ from regdeploy.tls.acme.settings import AcmeSettings
 from regdeploy.tls.store import CertificateStore
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Planned:
     """What ``up`` would do: the spec, what was found, and the plan."""
 
@@ -194,7 +195,7 @@ def first_login_shown(spec: Spec) -> None:
         raise refusal(path, error) from error
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Teardown:
     """What ``down`` takes away: containers by name, and where ``purge`` says so these paths, for good."""
 

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
@@ -32,6 +32,7 @@ from regdeploy.deployment.spec import Resolved, Spec
 from regdeploy.deployment.steps import IssueCertificate, VerifyServing
 from regdeploy.deployment.world import World
 from regdeploy.errors import AcmeError, RegdeployError, UsageError
+from regdeploy.frozen import frozen
 from regdeploy.host.lock import Lock
 from regdeploy.tls.acme.settings import AcmeSettings
 from regdeploy.tls.attempts import Attempt, write_attempts
@@ -39,7 +40,7 @@ from regdeploy.tls.renewal import choose_window, due_at, is_emergency, may_ask_w
 from regdeploy.tls.store import CertificateStore
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Renewed:
     """What came of it: the plan that was carried out, empty where nothing was to be done, and a sentence."""
 

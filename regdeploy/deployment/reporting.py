@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from regdeploy.deployment.checks import Check
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.steps import Step
+from regdeploy.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Event:
     """Something that happened in a step: it ``began``, is under way, or is ``done`` after ``seconds``.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from regdeploy.deployment.layout import Layout
@@ -23,11 +22,12 @@ from regdeploy.deployment.spec import (
 from regdeploy.deployment.values import DEFAULT_ROOT
 from regdeploy.errors import NotDeployed, UsageError
 from regdeploy.files import refusal
+from regdeploy.frozen import frozen
 
 FILE_NAME = "regdeploy.toml"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Request:
     """What the user gave: ``flags`` by setting name, the environment, ``--config``, and the current folder."""
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import regdeploy
 from regdeploy.deployment.certs import show
@@ -20,6 +20,7 @@ from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
 from regdeploy.errors import CertificateError, RegdeployError, UsageError
+from regdeploy.frozen import frozen
 from regdeploy.host.lock import Lock
 from regdeploy.secret import Secret
 from regdeploy.tls.store import CertificateStore, StoredVersion
@@ -27,7 +28,7 @@ from regdeploy.tls.store import CertificateStore, StoredVersion
 _COMPROMISED = "keyCompromise"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Revocation:
     """What is to be revoked and why; ``replaced`` says that another certificate is obtained and deployed before.
 
@@ -50,7 +51,7 @@ class Revocation:
         return f"{what} Revoked is for good. Type {self.spec.domain} to go on:"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Revoked:
     """What came of it; ``new`` is False where the CA had revoked it before, ``replaced`` as in :class:`Revocation`."""
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from regdeploy.deployment.notify import Event, Kind
 from regdeploy.files import write_whole
+from regdeploy.frozen import frozen
 
 _MOST = 100
 #: Twice a day with an hour of chance, and some hours for a host that was off.
@@ -20,7 +20,7 @@ _REGULAR = timedelta(hours=26)
 BY_HAND = "hand"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Run:
     """One run. ``by`` is ``systemd``, ``agent``, ``cron`` (any script) or ``hand``; ``words`` is what came of it."""
 

@@ -29,7 +29,7 @@ from regdeploy.deployment.values import (
     one_of,
     whole_number,
 )
-from regdeploy.tls.acme.settings import KEY_TYPES
+from regdeploy.tls.keys import KEY_TYPES
 
 
 class Tls(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +18,12 @@ from regdeploy.deployment.rules import refuse_idle_pair
 from regdeploy.deployment.settings import BY_NAME, SETTINGS, Tls
 from regdeploy.deployment.values import DEFAULT_ROOT, nearest
 from regdeploy.errors import UsageError
+from regdeploy.frozen import frozen
 
 DEFAULT_NAME = "registry"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Spec:
     """One registry as the user wants it. Built by :func:`resolve` only, and valid from then on.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -31,6 +30,7 @@ from regdeploy.deployment.workload import Difference, as_deployed, desired_workl
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts, ImageFacts
 from regdeploy.errors import ImageError, NotDeployed
+from regdeploy.frozen import frozen
 from regdeploy.host.disk import DiskFacts, disk_facts
 from regdeploy.host.systemd import TimerFacts
 from regdeploy.registry.config import render_config
@@ -55,7 +55,7 @@ class State(StrEnum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Status:
     """A deployment as it was found.
 

@@ -7,11 +7,12 @@ step is a class here, a line in ``plan`` that asks for it, and a case in ``apply
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from regdeploy.frozen import frozen
 
-@dataclass(frozen=True, kw_only=True)
+
+@frozen
 class Step:
     """What every step has."""
 
@@ -20,7 +21,7 @@ class Step:
     destroys: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class MakeFolders(Step):
     """Make the folders of the layout that are missing."""
 
@@ -31,7 +32,7 @@ class MakeSecret(Step):
     """Make the registry's upload-state secret."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WriteConfig(Step):
     """Write the registry's config.yml; ``unread_by`` is the start of the container that goes on with another one."""
 
@@ -39,7 +40,7 @@ class WriteConfig(Step):
     unread_by: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SetPassword(Step):
     """Give ``user`` a password: the one that was given, or a random one that is shown once."""
 
@@ -47,7 +48,7 @@ class SetPassword(Step):
     generated: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class FetchImage(Step):
     """Have the image on the engine: from ``archive``, or pulled."""
 
@@ -55,14 +56,14 @@ class FetchImage(Step):
     archive: Path | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class IssueCertificate(Step):
     """Obtain a certificate from the spec's source and store it as a new version; nothing serves it yet."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class InstallCertificate(Step):
     """Make a stored version current; ``version`` is None for the one issued just before."""
 
@@ -70,7 +71,7 @@ class InstallCertificate(Step):
     domain: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SetAside(Step):
     """Let ``chosen`` be the newest version that counts: those in ``newer`` (ascending) are passed over from now on."""
 
@@ -102,7 +103,7 @@ class VerifyServing(Step):
     """Ask the endpoint for the certificate and for /v2/; if they are wrong, the one before comes back."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SettleWorkload(Step):
     """Remove the container that was replaced, or keep it, stopped, under ``keep_as``."""
 
@@ -121,7 +122,7 @@ class SaveSpec(Step):
     """Write the spec to regdeploy.toml."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Together(Step):
     """Lanes of steps done at the same time; all must succeed."""
 

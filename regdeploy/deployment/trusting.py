@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from regdeploy.deployment.layout import Layout
@@ -10,11 +9,12 @@ from regdeploy.deployment.request import Request, resolve_request
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.errors import NotDeployed, UsageError
+from regdeploy.frozen import frozen
 from regdeploy.host.trust import install_ca, instructions, uninstall_ca
 from regdeploy.tls.internal import InternalAuthority
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Trusting:
     """What was done: the files that changed, where the certificate lies, and what other machines need."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from regdeploy import __version__
 from regdeploy.deployment.delivery import is_loopback, one_line, read_secret, within, words
 from regdeploy.deployment.notify import Notification
 from regdeploy.errors import HostError
+from regdeploy.frozen import frozen
 from regdeploy.secret import Secret
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _LONGEST = 400  # bytes read of an answer
 _TOO_MANY, _SERVER_ERROR = 429, 500
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Webhook:
     """A POST of the facts, as one JSON object, to an https URL, or to http on loopback. 2xx means taken.
 

@@ -9,7 +9,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.engine.protocol import Engine
+from regdeploy.frozen import frozen
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.host.reach import Reached
 from regdeploy.registry.api import EndpointFacts
@@ -134,7 +134,7 @@ class Timers(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class World:
     """What an operation works with. ``uid`` is who runs it; ``who`` is the name that history keeps."""
 

@@ -10,10 +10,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from regdeploy.engine.archive_files import Files, read_bytes, read_json, unfit
+from regdeploy.frozen import frozen
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _INDEXES = (
@@ -24,7 +25,7 @@ _DEEPEST = 3
 _MOST_IMAGES = 1000
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ArchivedImage:
     """One image of one platform: its files in the archive."""
 

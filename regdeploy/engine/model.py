@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from regdeploy.frozen import frozen
+
 LABEL_DEPLOYMENT = "io.regdeploy.deployment"
 """The deployment's name. A container without this label was made by somebody else and is not ours to remove."""
 LABEL_VERSION = "io.regdeploy.version"
@@ -51,7 +53,7 @@ class Publish:
     container_port: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Workload:
     """One container as it should be.
 
@@ -82,7 +84,7 @@ class Workload:
     """Leave the engine's user-namespace remapping for this container."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ContainerFacts:
     """One container as the engine describes it. Times are aware UTC."""
 
@@ -140,7 +142,7 @@ class ObservedWorkload:
     previous: ContainerFacts | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ImageFacts:
     """One image that the engine has."""
 
@@ -175,7 +177,7 @@ class ImageFacts:
         return (self.layers, *run, self.os, self.architecture, self.version)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class EngineFacts:
     """The engine itself."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from regdeploy.files import refusal
+from regdeploy.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DiskFacts:
     """``free_bytes`` is what an ordinary user may still write; ``free_inodes`` is None where a disk does not count."""
 

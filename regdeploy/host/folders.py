@@ -6,11 +6,12 @@ import grp
 import os
 import pwd
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
+from regdeploy.frozen import frozen
 
-@dataclass(frozen=True, kw_only=True)
+
+@frozen
 class FolderFacts:
     """What is at ``path``, its last part not followed when it is a link.
 

@@ -9,8 +9,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from regdeploy.frozen import frozen
 
-@dataclass(frozen=True, kw_only=True)
+
+@frozen
 class Resolution:
     """The addresses of a name as this host sees them (/etc/hosts included); ``error`` is a sentence, or empty."""
 
@@ -19,7 +21,7 @@ class Resolution:
     error: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CaaFacts:
     """The CAA records (flags, tag, value) that govern a name, and the domain they stand at; empty when none do.
 

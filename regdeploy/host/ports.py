@@ -9,9 +9,10 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from regdeploy.frozen import frozen
 
 _NEEDS_ROOT = "needs root"
 _LISTEN = "0A"
@@ -19,7 +20,7 @@ _LISTEN = "0A"
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PortHolder:
     """A listener. ``pid`` is None and ``command`` empty where the kernel does not tell us (another user's process)."""
 

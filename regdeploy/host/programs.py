@@ -9,10 +9,10 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from regdeploy.errors import UsageError
+from regdeploy.frozen import frozen
 from regdeploy.host.folders import folder_facts
 
 LIMIT = 60.0  # seconds
@@ -24,7 +24,7 @@ _LINES = 10
 _LONGEST_LINE = 300  # characters
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Ended:
     """How a program ended.
 

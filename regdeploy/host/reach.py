@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from itertools import islice
 
+from regdeploy.frozen import frozen
 from regdeploy.threads import in_thread
 
 #: The port that a CA asks, by the challenge (RFC 8555 section 8.3, RFC 8737 section 3); no other kind asks one.
@@ -38,7 +38,7 @@ class Outcome(StrEnum):
     SILENT = "silent"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Reached:
     """One address of a name, asked at the CA's ``port``; ``server`` is what another HTTP server calls itself."""
 

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 
 from regdeploy.errors import HostError, UsageError
 from regdeploy.files import make_folder, refusal, write_whole
+from regdeploy.frozen import frozen
 from regdeploy.rendering import template_text
 
 FOLDER = Path("/etc/systemd/system")
@@ -31,7 +31,7 @@ _PROPERTIES = (
 _TIME = re.compile(r"(?:\w{3} )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) UTC")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Unit:
     """A unit file: ``name`` with its suffix, ``text`` whole."""
 
@@ -39,7 +39,7 @@ class Unit:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TimerFacts:
     """What systemd knows of the timer; times are aware UTC.
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from regdeploy.frozen import frozen
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.1
 _ATTEMPT = 1.0  # the kernel repeats a SYN that got lost after a second: rather knock anew, and be more patient then
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class EndpointFacts:
     """What answered at an address.
 

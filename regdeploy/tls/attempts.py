@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from regdeploy.files import write_whole
+from regdeploy.frozen import frozen
 
 _KEPT = timedelta(days=30)
 _AHEAD = timedelta(days=1)  # what was noted further ahead than this was noted with a wrong clock
@@ -21,7 +22,7 @@ _MOST = 200
 _WORDS = 1000
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Attempt:
     """One order that was made. ``problem`` is empty for one that gave a certificate, else ACME's type or ``failed``.
 
@@ -34,7 +35,7 @@ class Attempt:
     retry_after: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Window:
     """When the CA wants the certificate with this ``fingerprint`` renewed (RFC 9773): a ``moment`` of it was chosen.
 
@@ -49,7 +50,7 @@ class Window:
     reason: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Attempts:
     """The record. ``problem`` says why what was on disk could not be read, if so.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from regdeploy.frozen import frozen
 from regdeploy.secret import Secret
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Certificate:
     """What one X.509 certificate says. Times are aware UTC.
 
@@ -47,7 +47,7 @@ class Certificate:
         return {name: re.sub(r"\\(.)", r"\1", value) for name, _, value in pairs}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Bundle:
     """Leaf, chain and private key, checked to belong together. Built by :func:`regdeploy.tls.bundle.make_bundle`.
 

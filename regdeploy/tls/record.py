@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
+from regdeploy.frozen import frozen
 from regdeploy.tls.certificate import Certificate
 
 
@@ -16,7 +17,7 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Record:
     """One ``cert.json``. Issued and deployed are two facts: ``deployed_at`` is None until it has been seen served.
 

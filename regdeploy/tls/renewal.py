@@ -8,9 +8,9 @@ of its life waits for nobody but the CA.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from regdeploy.frozen import frozen
 from regdeploy.tls.attempts import Attempt, Attempts, Window
 from regdeploy.tls.certificate import Certificate
 
@@ -64,7 +64,7 @@ def is_emergency(leaf: Certificate, now: datetime) -> bool:
     return now >= leaf.not_after - max(leaf.lifetime / _EMERGENCY, min(_DAY, leaf.lifetime / 6))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Wait:
     """Why the CA is not to be asked before ``until``. ``limit`` is the name by which a user can override it."""
 

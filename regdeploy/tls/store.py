@@ -19,12 +19,13 @@ import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 
 from regdeploy.errors import CertificateError, HostError
 from regdeploy.files import TEMPORARY_PREFIX, make_folder, refusal, switch_link, sync_folder, write_whole
+from regdeploy.frozen import frozen
 from regdeploy.secret import Secret
 from regdeploy.tls.certificate import Bundle
 from regdeploy.tls.record import Record, digest
@@ -38,7 +39,7 @@ _LINKS = {".crt": f"{_CURRENT}/{FULLCHAIN}", ".key": f"{_CURRENT}/{PRIVKEY}"}
 _TARGET = re.compile(r"versions/(\d{4,})/?")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StoreFacts:
     """What the folder holds: ``versions`` ascending, ``links`` by name with the text that they lead to."""
 

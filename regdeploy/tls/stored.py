@@ -6,11 +6,11 @@ the rest of ``status``. Files that were changed by hand are parsed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from regdeploy.errors import CertificateError
+from regdeploy.frozen import frozen
 from regdeploy.tls.certificate import Certificate
 from regdeploy.tls.record import Record
 
@@ -30,7 +30,7 @@ UNREADABLE = Certificate(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StoredVersion:
     """One version. ``source`` is ``acme``, ``files`` or ``internal``; ``directory`` the ACME directory's URL or empty.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import requests
 from acme import challenges, messages
 from josepy.json_util import JSONObjectWithFields, encode_b64jose
 
 from regdeploy.errors import AcmeError
+from regdeploy.frozen import frozen
 from regdeploy.tls.acme.challenges import Proof, Solver
 from regdeploy.tls.acme.network import Network, Refusal
 from regdeploy.tls.acme.patience import Pace
@@ -21,7 +21,7 @@ class _Ready(JSONObjectWithFields):
     """What tells the CA that the proof is in place: an empty object (RFC 8555 section 7.5.1)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Pending:
     """An authorization to prove."""
 

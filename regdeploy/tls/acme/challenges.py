@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from regdeploy.errors import AcmeError
+from regdeploy.frozen import frozen
 from regdeploy.tls.acme.standing import Standing
 
 _PREFIX = "/.well-known/acme-challenge/"
@@ -26,7 +26,7 @@ _LONGEST = 8192  # bytes of a request
 _HEAD = b"HTTP/1.1 %b\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Proof:
     """What the CA must find for ``name``. The token is base64url; the key authorization is ``token.thumbprint``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import requests
@@ -11,6 +11,7 @@ from acme import messages
 from josepy.errors import Error as JoseError
 
 from regdeploy.errors import AcmeError
+from regdeploy.frozen import frozen
 from regdeploy.tls.acme.challenges import Solver
 from regdeploy.tls.acme.directory import retry_after
 
@@ -40,7 +41,7 @@ _ASKED_AT = {  # RFC 8555 section 8.3, RFC 8737 section 3
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Problem:
     """A refusal: ``code`` is its type without the urn prefix or empty, ``words`` are the CA's own.
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from regdeploy.errors import CertificateError
 from regdeploy.secret import Secret
-from regdeploy.tls.acme.settings import KEY_TYPES
+from regdeploy.tls.keys import KEY_TYPES
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 

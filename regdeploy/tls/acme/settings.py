@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 
+from regdeploy.frozen import frozen
 from regdeploy.secret import Secret
 from regdeploy.tls.certificate import Bundle
-
-#: Kinds of certificate keys, the usual one first.
-KEY_TYPES = ("ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096")
+from regdeploy.tls.keys import KEY_TYPES
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DnsSettings:
     """How dns-01 writes its records: ``provider`` is ``rfc2136``, ``hook`` or ``lexicon:NAME``.
 
@@ -31,7 +30,7 @@ class DnsSettings:
     resolvers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AcmeSettings:
     """One order: for whom, from whom, and how control is proved.
 
@@ -62,7 +61,7 @@ class AcmeSettings:
     timeout: float = 180.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Issued:
     """A certificate as the CA gave it, checked; ``account`` is the account's URL."""
 
@@ -71,7 +70,7 @@ class Issued:
     challenge: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RenewalInfo:
     """When a CA wants a certificate renewed (RFC 9773), aware, as it was sent: it may be reversed or long past.
 
@@ -84,7 +83,7 @@ class RenewalInfo:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DirectoryFacts:
     """What a CA says of itself (RFC 8555 section 7.1.1).
 

@@ -9,10 +9,10 @@ import hashlib
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from regdeploy.errors import AcmeError
+from regdeploy.frozen import frozen
 from regdeploy.tls.acme.issue_value import parse_issue_value
 
 LABEL = "_validation-persist"
@@ -23,7 +23,7 @@ _KNOWN = ("accounturi", "policy", "persistuntil")
 _SECONDS = re.compile(r"[0-9]{1,18}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Standing:
     """What a record at ``_validation-persist.NAME`` must say.
 

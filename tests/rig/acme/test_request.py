@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from regdeploy.errors import AcmeError
-from regdeploy.tls.acme.settings import KEY_TYPES, Issued
+from regdeploy.tls.acme.settings import Issued
 from regdeploy.tls.certificate import Bundle
+from regdeploy.tls.keys import KEY_TYPES
 from tests.rig.acme.conftest import Client
 from tests.rig.parts.flaky import Answer, Flaky
 from tests.rig.parts.pebble import Pebble

@@ -6,10 +6,10 @@ import base64
 import binascii
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from regdeploy.errors import UsageError
+from regdeploy.frozen import frozen
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.dns.trusted import trusted
 
@@ -21,7 +21,7 @@ _FIELD = r"\b{}\s+(\"[^\"]*\"|[^\s\";]+)\s*;"
 _HINT = 'tsig-keygen NAME writes such a file: key "NAME" { algorithm hmac-sha256; secret "..."; };'
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TsigKey:
     """A key: ``algorithm`` as DNS spells it; ``secret`` is base64; ``warning`` is a sentence, or empty."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from regdeploy.frozen import frozen
 from regdeploy.tls.acme.patience import Patience
 
 #: Seconds that others may keep a record: short, because the next proof needs another value.
 TTL = 60
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Place:
     """Where the records of a name lie. Names are absolute, with their last dot.
 
@@ -25,7 +25,7 @@ class Place:
     primary_addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Record:
     """One TXT value: ``domain`` is the name to prove, without a last dot; ``asked`` is where the CA begins to look."""
 

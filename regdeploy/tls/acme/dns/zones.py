@@ -7,7 +7,6 @@ import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import dns.exception
 import dns.name
@@ -16,6 +15,7 @@ import dns.rdatatype
 import dns.resolver
 
 from regdeploy.errors import AcmeError, UsageError
+from regdeploy.frozen import frozen
 from regdeploy.tls.acme.dns.provider import Place
 from regdeploy.tls.acme.patience import Patience
 
@@ -27,7 +27,7 @@ _COLONS_OF_V6 = 2  # at least; an IPv4 address with a port has one
 _ENDPOINT = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Server:
     """One address of one authoritative name server; ``address`` is empty where its name has none."""
 
