@@ -34,7 +34,7 @@ class Client:
 
     def settings(self, *names: str, **settings: Any) -> AcmeSettings:
         """What an order of this CA is asked with."""
-        given = {"directory": self.authority.directory, "ca_bundle": self.authority.ca_bundle, "timeout": 10.0}
+        given = {"directory": self.authority.directory, "ca_bundle": self.authority.ca_bundle, "timeout": 40.0}
         return AcmeSettings(**{**given, "names": names or ("a.example.com",), **settings})
 
     def issue(self, *names: str, directory: DirectoryFacts | None = None, **settings: Any) -> Issued:

@@ -32,7 +32,7 @@ def worker(flaky: Flaky) -> Iterator[Worker]:
 def order(worker: Worker, client: Client) -> Issued:
     """An order for a.example.com by the worker."""
     settings = AcmeSettings(
-        directory=client.authority.directory, ca_bundle=client.authority.ca_bundle, names=("a.example.com",), timeout=9
+        directory=client.authority.directory, ca_bundle=client.authority.ca_bundle, names=("a.example.com",), timeout=40
     )
     return worker.issue(settings, client.state, report=client.reports.append, cancel=client.cancel, directory=None)
 
