@@ -121,8 +121,7 @@ class Application:
         except (Exception, KeyboardInterrupt) as error:
             self._undo(error)
             raise
-        with suppress(OSError):  # whoever finds it looks whether that container runs
-            self._layout.stopped.unlink(missing_ok=True)
+        self._forget_stop()
         if self._spec.tls is not Tls.OFF:
             self._store.prune(_KEPT_VERSIONS, certificate_name(self._spec.domain))
 
@@ -362,9 +361,14 @@ class Application:
         name, current = self._spec.name, self._observed.workload.current
         if current is not None:
             write_whole(self._layout.stopped, current.id.encode(), 0o600)
-        self._undo_containers.append(lambda: self._layout.stopped.unlink(missing_ok=True))
+        self._undo_containers.append(self._forget_stop)
         self._undo_containers.append(lambda: self._engine.start(name))
         self._engine.stop(name, STOP_TIMEOUT)
+
+    def _forget_stop(self) -> None:
+        """It runs again. A note that cannot be taken away does no harm: who finds it looks whether that one runs."""
+        with suppress(OSError):
+            self._layout.stopped.unlink(missing_ok=True)
 
     def _prepare(self) -> None:
         secret = read_text(self._layout.http_secret)
