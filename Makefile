@@ -16,7 +16,7 @@ export COVERAGE_FILE := $(CURDIR)/build/coverage
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help demo demo-down test check bench fmt schema lock clean
+.PHONY: help demo demo-down test explore check bench fmt schema lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: check ## check, then the unit tests and those with a real engine, registry
 	$(BIN)/coverage erase
 	$(BIN)/pytest --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/python tools/branch_coverage.py $(COVERAGE_MIN) regdeploy/deployment regdeploy/tls
+
+explore: $(STAMP) ## the unit tests' properties with new random examples, more of them
+	REGDEPLOY_PROPERTIES=explore $(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
 check: $(STAMP) ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .

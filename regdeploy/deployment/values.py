@@ -90,16 +90,24 @@ def as_path(value: object, where: str) -> Path | None:
     if "\0" in text:
         raise UsageError(where, "a path cannot have a NUL character")
     try:
-        return Path(text).expanduser().absolute() if text else None
+        path = Path(text).expanduser().absolute() if text else None
     except RuntimeError as error:
         raise UsageError(where, f"{text!r} begins with a user who is not known here", "write the whole path") from error
+    return _without_last_blank(path, where)
+
+
+def _without_last_blank(path: Path | None, where: str) -> Path | None:
+    """The path as it is. "/srv/ /" would be "/srv/ " once normal, and be read back from the saved file as "/srv"."""
+    if path is not None and str(path) != str(path).rstrip():
+        raise UsageError(where, f"{str(path)!r} ends with a blank", "give the file or folder another name")
+    return path
 
 
 def as_root(value: object, where: str) -> Path:
     """The root folder: a normal path that Docker can mount."""
     path = as_path(value, where)
     # As the engine will say it of the mounts: else "/srv/../srv" would differ from what is there for ever.
-    path = path and Path("/" + os.path.normpath(path).lstrip("/"))
+    path = path and _without_last_blank(Path("/" + os.path.normpath(path).lstrip("/")), where)
     if path is None or path == Path("/"):
         raise UsageError(where, f"{str(value)!r} cannot be the root folder", f"use a folder such as {DEFAULT_ROOT}")
     if ":" in str(path):

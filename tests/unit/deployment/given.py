@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ Values = Mapping[str, object]
 
 #: Any text that is text: without NUL, which no path can have, and without halves of signs.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
-paths = texts.map(lambda text: f"/{text}")
+paths = texts.map(lambda text: f"/{text}").filter(lambda path: str(Path(path)) == str(Path(path)).rstrip())
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 domains = st.lists(labels.map(lambda label: f"{label}.example.com"), min_size=1, max_size=3)
 names = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}", fullmatch=True)

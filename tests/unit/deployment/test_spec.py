@@ -211,6 +211,14 @@ PORT = "is not a whole number from 1 to 65535"
         ({"user": ""}, "--user: is empty\nhint: give a name such as admin"),
         ({"root": "/"}, "--root: '/' cannot be the root folder\nhint: use a folder such as /var/lib/registry"),
         ({"root": ""}, "--root: '' cannot be the root folder\nhint: use a folder such as /var/lib/registry"),
+        (
+            {"cert": "/srv/ /"},  # normal, it would be "/srv/ ", which the saved file gives back as "/srv"
+            "--cert: '/srv/ ' ends with a blank\nhint: give the file or folder another name",
+        ),
+        (
+            {"root": "/srv /registry/.."},
+            "--root: '/srv ' ends with a blank\nhint: give the file or folder another name",
+        ),
         ({"cert": "/a\0b"}, "--cert: a path cannot have a NUL character"),
         (
             {"cert": "~nobody-of-that-name/c.pem"},
