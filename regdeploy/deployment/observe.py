@@ -18,7 +18,7 @@ from regdeploy.deployment.request import read_text
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import ActivateWorkload, IssueCertificate, PrepareWorkload, StartWorkload
-from regdeploy.deployment.workload import as_deployed, is_ours
+from regdeploy.deployment.workload import LOOPBACK, as_deployed, is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
 from regdeploy.errors import AcmeError, CertificateError, HostError, UsageError
@@ -175,7 +175,7 @@ def host_facts(
     starting = plan is None or any(
         isinstance(step, PrepareWorkload | ActivateWorkload | StartWorkload) for step in plan.flat
     )
-    ports = {spec.port} if starting else set()
+    ports = {port for port in (spec.port, spec.localhost_port) if port} if starting else set()
     if issuing and observed.challenges[0].port:
         ports.add(observed.challenges[0].port)
     asked = spec.domains if plan is None or issuing else ()
@@ -237,7 +237,7 @@ def _publishers(spec: Spec, world: World, ports: set[int]) -> dict[int, tuple[st
 
 
 def _bind(spec: Spec, port: int) -> str:
-    return spec.bind if port == spec.port else ""
+    return spec.bind if port == spec.port else LOOPBACK if port == spec.localhost_port else ""
 
 
 def _own_addresses() -> frozenset[str]:

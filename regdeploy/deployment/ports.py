@@ -46,6 +46,8 @@ def _unheld(spec: Spec, observed: Observed, host: HostFacts, port: int) -> Check
 def _otherwise(spec: Spec, port: int, *, proving: bool = False) -> str:
     if port == spec.port and not proving:
         return ", or choose another port with --port"
+    if port == spec.localhost_port and not proving:
+        return ", or do without it with --localhost-port 0"
     for_now = "" if proving else " for the moment"
     option = "--tls-alpn-01-port" if port == spec.tls_alpn_01_port else "--http-01-port"
     return f"{for_now}, or forward the CA's question to another port with {option}"

@@ -78,6 +78,7 @@ _EXAMPLES: Mapping[str, str] = {
     "image": '"registry:3"',
     "image-archive": '"/root/registry.tar"',
     "port": "443",
+    "localhost-port": "5000",
     "bind": '"203.0.113.7"',
     "user": '"admin"',
     "auth": "true",

@@ -157,6 +157,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Take the image from this docker-save or OCI archive, without a network",
     ),
     Setting("port", whole_number(1, 65535), _number(1, 65535), "N", "The port on this host"),
+    Setting(
+        "localhost-port",
+        whole_number(0, 65535),
+        _number(0, 65535),
+        "N",
+        "Serve 127.0.0.1:N as well, for images named localhost:N/...; 0 for none",
+    ),
     Setting("bind", as_address, _STRING, "ADDRESS", "The address of this host to listen on; empty for all"),
     Setting("user", as_user, _STRING, "NAME", "Who may log in"),
     Setting("auth", as_truth, _BOOLEAN, "", "Ask for a login"),

@@ -28,7 +28,7 @@ class Spec:
     """One registry as the user wants it. Built by :func:`resolve` only, and valid from then on.
 
     ``domains`` are A-labels, the first is the name; ``port`` is the host's; ``bind`` is the address it is published on,
-    empty for all; ``user`` is who may log in when the first user is made; ``timeout`` is in seconds and bounds what a
+    empty for all; ``localhost_port`` is one more on 127.0.0.1, 0 for none; ``user`` is who may log in when the first user is made; ``timeout`` is in seconds and bounds what a
     new container may take to serve.
     """
 
@@ -60,6 +60,7 @@ class Spec:
     image: str
     image_archive: Path | None
     port: int
+    localhost_port: int
     bind: str
     user: str
     auth: bool
@@ -189,6 +190,7 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "image": "registry:3",
         "image-archive": None,
         "port": 5000 if tls == Tls.OFF else 443,
+        "localhost-port": 0,
         "bind": "127.0.0.1" if tls == Tls.OFF else "",
         "user": "admin",
         "auth": tls != Tls.OFF,
@@ -231,6 +233,9 @@ def _validate(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
                 raise UsageError(f"--{option}", "is missing", "--tls files takes --cert FILE and --key FILE")
     if tls == Tls.ACME:
         _validate_acme(values, where)
+    if values["localhost-port"] == values["port"]:
+        what = f"{values['localhost-port']} is the registry's own port, which localhost has already"
+        raise UsageError(where["localhost-port"], what, "leave it out")
     _validate_around(values, where)
 
 

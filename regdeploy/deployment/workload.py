@@ -32,6 +32,7 @@ STOP_TIMEOUT = 40
 PIDS_LIMIT = 1024
 #: The ports inside the container.
 _PLAIN, _HTTPS = _INSIDE = (5000, 443)
+LOOPBACK = "127.0.0.1"
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = 5
 #: A variable that has one of these in its name holds a secret (Distribution, configuration: storage, proxy, redis).
@@ -68,7 +69,7 @@ def desired_workload(
         image_id=image.id,
         environment=variables,
         mounts=tuple(mounts),
-        publishes=(Publish(host_ip=spec.bind, host_port=spec.port, container_port=inside),),
+        publishes=_publishes_of(spec, inside),
         command=None,
         labels={
             LABEL_DEPLOYMENT: spec.name,
@@ -85,6 +86,12 @@ def desired_workload(
         selinux_relabel=spec.selinux_relabel,
         host_userns=engine.userns_remap,
     )
+
+
+def _publishes_of(spec: Spec, inside: int) -> tuple[Publish, ...]:
+    public = Publish(host_ip=spec.bind, host_port=spec.port, container_port=inside)
+    local = Publish(host_ip=LOOPBACK, host_port=spec.localhost_port, container_port=inside)
+    return (public, local) if spec.localhost_port else (public,)
 
 
 def _hash(text: str) -> str:
@@ -113,6 +120,7 @@ def as_deployed(spec: Spec, container: ContainerFacts) -> Spec:
     certificate = container.environment.get("REGISTRY_HTTP_TLS_CERTIFICATE", "")
     name = certificate.rpartition("/")[2].removesuffix(".crt")
     published = [publish for publish in container.publishes if publish.container_port in _INSIDE]
+    local = [publish for publish in published[1:] if publish.host_ip == LOOPBACK]  # in the order it was asked for
     return replace(
         spec,
         tls=(Tls.INTERNAL if spec.tls is Tls.OFF else spec.tls) if certificate else Tls.OFF,
@@ -120,6 +128,7 @@ def as_deployed(spec: Spec, container: ContainerFacts) -> Spec:
         auth="REGISTRY_AUTH" in container.environment,
         port=published[0].host_port if published else spec.port,
         bind=published[0].host_ip if published else spec.bind,
+        localhost_port=local[0].host_port if local else 0,
     )
 
 
@@ -182,12 +191,15 @@ def _attachments(desired: Workload, found: ContainerFacts) -> Iterator[Differenc
     # A volume is there because the image declares one; its name is another one in every container.
     have_mounts = {mount.target: _mount(mount) for mount in found.mounts if mount.kind == "bind"}
     yield from _mapping("mount", want_mounts, have_mounts)
-    want_ports = {f"{publish.container_port}": _publish(publish) for publish in desired.publishes}
-    have_ports: dict[str, str] = {}
-    for publish in found.publishes:
-        key = f"{publish.container_port}"
-        have_ports[key] = ", ".join(filter(None, (have_ports.get(key), _publish(publish))))
-    yield from _mapping("port", want_ports, have_ports)
+    yield from _mapping("port", _ports(desired.publishes), _ports(found.publishes))
+
+
+def _ports(publishes: tuple[Publish, ...]) -> dict[str, str]:
+    """By the container's port, all that leads there, in one order whatever the engine's."""
+    ports: dict[str, list[str]] = {}
+    for publish in publishes:
+        ports.setdefault(f"{publish.container_port}", []).append(_publish(publish))
+    return {inside: ", ".join(sorted(outside)) for inside, outside in ports.items()}
 
 
 def _mount(mount: Mount) -> str:

@@ -16,6 +16,7 @@ labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 domains = st.lists(labels.map(lambda label: f"{label}.example.com"), min_size=1, max_size=3)
 names = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}", fullmatch=True)
 ports = st.integers(1, 65535)
+_LOCALHOST_PORT = 5001
 
 _ANYWHERE: Mapping[str, st.SearchStrategy[object]] = {
     "name": names,
@@ -36,7 +37,8 @@ _ANYWHERE: Mapping[str, st.SearchStrategy[object]] = {
     "profile": texts,
     "image": st.from_regex(r"[a-z0-9][a-z0-9./:@_-]{0,80}", fullmatch=True),
     "image-archive": paths,
-    "port": ports,
+    "port": ports.filter(lambda port: port != _LOCALHOST_PORT),
+    "localhost-port": st.sampled_from((0, _LOCALHOST_PORT)),
     "user": st.from_regex(r"[^\W_][\w .@-]{0,30}[^\W_]", fullmatch=True),
     "auth": st.booleans(),
     "notify-webhook": st.sampled_from(("", "https://chat.example.com/hooks/1")),

@@ -100,8 +100,8 @@ MUTATIONS = (
     Mutation(
         "ports are not compared",
         "workload.py",
-        'yield from _mapping("port", want_ports, have_ports)',
-        'yield from _mapping("port", want_ports, want_ports)',
+        'yield from _mapping("port", _ports(desired.publishes), _ports(found.publishes))',
+        'yield from _mapping("port", _ports(desired.publishes), _ports(desired.publishes))',
     ),
     Mutation(
         "whoever made a container, it is ours",

@@ -104,6 +104,9 @@ tls = "internal"
 # The port on this host.
 port = 8443
 
+# Serve 127.0.0.1:N as well, for images named localhost:N/...; 0 for none.
+#localhost-port = 5000
+
 # The address of this host to listen on; empty for all.
 #bind = "203.0.113.7"
 
@@ -184,6 +187,7 @@ def _company(name: str) -> Mapping[str, object]:
     wanted: dict[str, dict[str, object]] = {
         "tls": {"domain": ["registry.example.com"]},
         "bind": {"domain": ["registry.example.com"]},
+        "localhost-port": {"domain": ["registry.example.com"]},
         "cert": {"domain": ["registry.example.com"], "key": "/k"},
         "key": {"domain": ["registry.example.com"], "cert": "/c"},
     }

@@ -57,6 +57,7 @@ def test_with_nothing_given_it_is_the_local_registry() -> None:
         image="registry:3",
         image_archive=None,
         port=5000,
+        localhost_port=0,
         bind="127.0.0.1",
         user="admin",
         auth=False,
@@ -158,6 +159,10 @@ PORT = "is not a whole number from 1 to 65535"
     [
         ({"domain": [""]}, "--domain: is empty\nhint: give the name clients will use, such as registry.example.com"),
         ({"port": "0"}, f"--port: '0' {PORT}"),
+        (
+            {"domain": ["r.example.com"], "localhost_port": 443},
+            "--localhost-port: 443 is the registry's own port, which localhost has already\nhint: leave it out",
+        ),
         ({"port": "65536"}, f"--port: '65536' {PORT}"),
         ({"port": "https"}, f"--port: 'https' {PORT}"),
         ({"port": ""}, f"--port: '' {PORT}"),

@@ -283,9 +283,26 @@ def test_a_digest_is_short_enough_for_a_line(digest: str, shown: str) -> None:
     assert short(digest) == shown
 
 
-@pytest.mark.parametrize("asked", [resolved(), acme(), internal(bind="10.0.0.7", port=8443), files(auth=False)])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        resolved(),
+        acme(),
+        internal(bind="10.0.0.7", port=8443),
+        files(auth=False),
+        acme(localhost_port=5000),
+        acme(bind="127.0.0.1", localhost_port=5000),
+    ],
+)
 def test_a_spec_that_was_not_edited_is_as_deployed(asked: Resolved) -> None:
     assert as_deployed(asked.spec, container(asked)) == asked.spec
+
+
+def test_the_port_of_localhost_leads_to_the_same_registry() -> None:
+    made = wanted(acme(localhost_port=5000))
+    assert made.publishes == (Publish("", 443, 443), Publish("127.0.0.1", 5000, 443))
+    (missing,) = differences(made, container(acme()))
+    assert str(missing) == "port: 443:443 → 127.0.0.1:5000:443, 443:443"
 
 
 def test_where_it_is_reached_the_container_knows_and_not_the_edited_spec() -> None:
