@@ -78,7 +78,7 @@ def files(**flags: object) -> Resolved:
 
 def wanted(asked: Resolved, image: ImageFacts = IMAGE, engine: EngineFacts = ENGINE) -> Workload:
     """The container that carries out this spec."""
-    return desired_workload(asked.spec, image, engine, SECRET, CONFIG)
+    return desired_workload(asked.spec, image, engine, SECRET, CONFIG, {})
 
 
 def container(asked: Resolved, **changes: Any) -> ContainerFacts:

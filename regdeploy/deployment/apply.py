@@ -6,36 +6,39 @@ back finds what it was started with. A kill undoes nothing; whatever it leaves, 
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from functools import partial
-from typing import assert_never
+from collections.abc import Callable
+from contextlib import suppress
 
 from regdeploy.deployment.checks import human_bytes
+from regdeploy.deployment.issuing import Issuing
+from regdeploy.deployment.lanes import Abandoned, run_lanes
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
-from regdeploy.deployment.obtain import obtain
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.reporting import Event, Reporter
 from regdeploy.deployment.request import read_text
-from regdeploy.deployment.saved import changed_text, fresh_text
 from regdeploy.deployment.serving import serving_problem
-from regdeploy.deployment.settings import Tls
-from regdeploy.deployment.spec import Resolved, Spec, to_saved
+from regdeploy.deployment.spec import Resolved, Spec
 from regdeploy.deployment.steps import (
     ActivateWorkload,
+    BeginMigration,
+    CopyData,
+    CopyRest,
+    EndMigration,
     FetchImage,
     InstallCertificate,
     InstallTimer,
     IssueCertificate,
+    KeepAccess,
+    KeepSettings,
     MakeFolders,
     MakeSecret,
+    MoveAside,
     PrepareWorkload,
     RemoveCandidate,
+    RenameWorkload,
     RestartWorkload,
     SaveSpec,
     SetAside,
@@ -45,30 +48,23 @@ from regdeploy.deployment.steps import (
     Step,
     StopWorkload,
     Together,
+    VerifyImages,
     VerifyServing,
     WriteConfig,
 )
+from regdeploy.deployment.takeover import Takeover
 from regdeploy.deployment.workload import STOP_TIMEOUT, desired_workload, short
 from regdeploy.deployment.world import World
+from regdeploy.deployment.writing import Writing
 from regdeploy.engine.model import ImageFacts, PullProgress, candidate_name
-from regdeploy.errors import AcmeError, RegdeployError, VerifyFailed
-from regdeploy.files import make_folder, write_whole
-from regdeploy.registry import users
-from regdeploy.registry.environment import certificate_name
+from regdeploy.errors import RegdeployError, VerifyFailed
+from regdeploy.files import write_whole
 from regdeploy.registry.images import generation_of
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts
-from regdeploy.tls.attempts import Attempt, write_attempts
-from regdeploy.tls.renewal import renew_after
-from regdeploy.tls.store import CertificateStore, StoreFacts
 
 _LOG_LINES = 20
 _ASK_ENGINE_EVERY = 0.3
-_KEPT_VERSIONS = 3
-
-
-class _Abandoned(Exception):  # noqa: N818 - not an error: the other lane has one
-    """This lane stops because the other one failed."""
 
 
 class Application:
@@ -89,24 +85,27 @@ class Application:
         acme: AcmeSettings | None = None,
         directory: DirectoryFacts | None = None,
     ) -> None:
-        self._resolved = resolved
         self._spec: Spec = resolved.spec
         self._observed = observed
         self._world = world
         self._engine = world.engine
         self._reporter = reporter
-        self._password = password
-        self._acme = acme
-        self._directory = directory
         self._layout = Layout(self._spec.root)
-        self._store = CertificateStore(self._layout.certs)
         self._image: ImageFacts | None = observed.image
-        self._config_text = observed.config_text
-        self._current = observed.certificates.current
-        self._issued: int | None = None
         self._cancel = threading.Event()
+        self._takeover = Takeover(self._spec, observed, world, reporter, self._cancel)
         self._undo_files: list[Callable[[], None]] = []
         self._undo_containers: list[Callable[[], None]] = []
+        self._certificate = Issuing(
+            self._spec,
+            observed,
+            world,
+            acme=acme,
+            directory=directory,
+            cancel=self._cancel,
+            undo=self._undo_files,
+        )
+        self._files = Writing(resolved, observed, password=password, undo=self._undo_files)
 
     @property
     def image(self) -> ImageFacts | None:
@@ -122,8 +121,7 @@ class Application:
             self._undo(error)
             raise
         self._forget_stop()
-        if self._spec.tls is not Tls.OFF:
-            self._store.prune(_KEPT_VERSIONS, certificate_name(self._spec.domain))
+        self._certificate.prune()
 
     def _undo(self, cause: BaseException) -> None:
         for undo in (*reversed(self._undo_files), *reversed(self._undo_containers)):
@@ -136,7 +134,7 @@ class Application:
 
     def _do(self, step: Step) -> None:
         if isinstance(step, Together):
-            self._together(step)
+            run_lanes(step.lanes, self._do, self._cancel)
             return
         self._reporter.event(Event(step=step, phase="began"))
         started = time.monotonic()
@@ -147,62 +145,29 @@ class Application:
         """Do ``step`` and say what came of it."""
         match step:
             case MakeFolders() | MakeSecret() | WriteConfig() | SetPassword() | SaveSpec():
-                return self._write(step)
+                self._files.write(step)
+                return ""
+            case (
+                BeginMigration()
+                | KeepAccess()
+                | KeepSettings()
+                | MoveAside()
+                | CopyData()
+                | CopyRest()
+                | VerifyImages()
+                | EndMigration()
+            ):
+                return self._takeover.do(step, self._undo_files)
             case FetchImage():
                 return self._fetch(step)
-            case IssueCertificate():
-                return self._issue(step)
-            case InstallCertificate():
-                return self._install(step)
+            case IssueCertificate() | InstallCertificate() | SetAside():
+                return self._certificate.do(step, self._under_way(step))
             case VerifyServing():
                 return self._verify()
-            case SetAside():
-                return self._set_aside(step)
             case InstallTimer():
                 return self._install_timer()
             case _:
                 return self._container(step)
-
-    def _write(self, step: MakeFolders | MakeSecret | WriteConfig | SetPassword | SaveSpec) -> str:
-        match step:
-            case MakeFolders():
-                for path, mode in step.folders:
-                    make_folder(path, mode)
-            case MakeSecret():
-                write_whole(self._layout.http_secret, secrets.token_hex(32).encode(), 0o600)
-            case WriteConfig():
-                self._write_config(step)
-            case SetPassword():
-                self._set_password(step)
-            case SaveSpec():
-                self._save()
-            case _:
-                assert_never(step)
-        return ""
-
-    def _write_config(self, step: WriteConfig) -> None:
-        before, unread = self._config_text, self._observed.config_unread_by
-        if before:
-            self._undo_files.append(lambda: write_whole(self._layout.unread, f"{unread}\n".encode(), 0o644))
-            self._undo_files.append(lambda: write_whole(self._layout.config_file, before.encode(), 0o644))
-        if step.unread_by:  # first: once the file is right, nothing else tells that the registry has read another one
-            write_whole(self._layout.unread, f"{step.unread_by}\n".encode(), 0o644)
-        write_whole(self._layout.config_file, step.text.encode(), 0o644)
-        self._config_text = step.text
-
-    def _set_password(self, step: SetPassword) -> None:
-        password = self._password
-        if step.generated or password is None:
-            password = users.generate_password()
-            # Written first: a kill between the two must not leave a password that nobody ever saw.
-            write_whole(self._layout.first_password, f"{step.user}:{password.reveal()}".encode(), 0o600)
-        users.set_password(self._layout.htpasswd, step.user, password)
-
-    def _save(self) -> None:
-        values = to_saved(self._spec, self._resolved.sources)
-        before = read_text(self._layout.saved)
-        text = fresh_text(values, where="saved") if before is None else changed_text(before, values)
-        write_whole(self._layout.saved, text.encode(), 0o600)
 
     def _fetch(self, step: FetchImage) -> str:
         moved = 0
@@ -211,7 +176,7 @@ class Application:
             nonlocal moved
             moved = max(moved, progress.done_bytes)
             if self._cancel.is_set():
-                raise _Abandoned
+                raise Abandoned
             self._reporter.event(
                 Event(
                     step=step,
@@ -231,70 +196,8 @@ class Application:
         generation_of(self._image.entrypoint, self._image.command)  # no registry: say so before anything is stopped
         return f"{describe_image(step.reference, self._image)} {how}"
 
-    def _issue(self, step: IssueCertificate) -> str:
-        def report(words: str) -> None:
-            self._reporter.event(Event(step=step, phase="under way", words=words))
-
-        try:
-            bundle, how, directory = obtain(
-                self._spec,
-                self._observed,
-                self._world,
-                acme=self._acme,
-                directory=self._directory,
-                report=report,
-                cancel=self._cancel,
-            )
-        except AcmeError as error:
-            self._note(error)
-            raise
-        self._note(None)
-        asked = self._spec.tls is Tls.ACME
-        self._issued = self._store.add(
-            bundle,
-            source=self._spec.tls.value,
-            directory=directory,
-            issued_at=self._world.now(),
-            names=step.names,
-            profile=self._spec.profile if asked else "",
-        )
-        until = f"until {bundle.leaf.not_after:%Y-%m-%d}"
-        if self._spec.tls is Tls.FILES:
-            return f"{bundle.leaf.issuer_name}, {how}, {until}"
-        return f"{bundle.leaf.issuer_name}, {how}, {until}, due for renewal {renew_after(bundle.leaf):%Y-%m-%d}"
-
-    def _note(self, error: AcmeError | None) -> None:
-        """Write down how an order ended. Not to be able to is no reason to lose a certificate."""
-        if self._observed.attempts is None or (error is not None and error.problem == "cancelled"):
-            return
-        attempt = Attempt(at=self._world.now())
-        if error is not None:
-            attempt = Attempt(
-                at=attempt.at,
-                problem=error.problem or "failed",
-                words=str(error),
-                retry_after=error.retry_after or 0.0,
-            )
-        with suppress(RegdeployError):
-            write_attempts(self._layout.attempts, self._observed.attempts.with_attempt(attempt))
-
-    def _install(self, step: InstallCertificate) -> str:
-        number = step.version or self._issued
-        assert number is not None, "the plan issues before it installs"
-        before = self._current
-        self._undo_files.append(lambda: self._store.switch(before))
-        self._store.install(number, certificate_name(step.domain))
-        self._current = number
-        return f"version {number:04}"
-
-    def _set_aside(self, step: SetAside) -> str:
-        """The chosen one first, then the newer, ascending: at a kill the newest that counts is it or the one before."""
-        before = {version.number: version.set_aside for version in self._observed.certificates.versions}
-        now = self._world.now()
-        for number, at in ((step.chosen, None), *((newer, now) for newer in step.newer)):
-            self._undo_files.append(partial(self._store.set_aside, number, before[number]))
-            self._store.set_aside(number, at)
-        return ", ".join(f"{number:04}" for number in step.newer)
+    def _under_way(self, step: Step) -> Callable[[str], None]:
+        return lambda words: self._reporter.event(Event(step=step, phase="under way", words=words))
 
     def _install_timer(self) -> str:
         """The registry serves by now: without a timer it goes on to, and ``status`` says that nothing renews it."""
@@ -306,16 +209,13 @@ class Application:
 
     def _verify(self) -> str:
         spec = self._spec
-        fingerprint = ""
-        if spec.tls is not Tls.OFF:
-            fingerprint = current_fingerprint(self._store.read())
+        fingerprint = self._certificate.fingerprint()
         facts = self._world.endpoint.wait(spec, self._stopped())
         problem = serving_problem(spec, facts, fingerprint)
         if problem:
             log = tuple(self._engine.logs(spec.name, _LOG_LINES, follow=False))
             raise VerifyFailed(f"container {spec.name}", problem, "`regdeploy doctor` looks for the cause", log=log)
-        if self._current is not None and spec.tls is not Tls.OFF:
-            self._store.mark_deployed(self._current, self._world.now())
+        self._certificate.mark_deployed()
         return f"{spec.name} started, serving {'that certificate' if fingerprint else spec.url}"
 
     def _stopped(self) -> Callable[[], bool]:
@@ -350,6 +250,9 @@ class Application:
                 engine.restart(name, STOP_TIMEOUT)
             case SettleWorkload():
                 engine.settle(name, step.keep_as)
+            case RenameWorkload():
+                self._undo_containers.append(lambda: engine.rename(name, step.found))
+                engine.rename(step.found, name)
             case RemoveCandidate():
                 engine.remove(candidate_name(name))
             case _:
@@ -375,7 +278,12 @@ class Application:
         assert self._image is not None, "the plan fetches before it prepares"
         assert secret is not None, "the plan makes the secret before it prepares"
         workload = desired_workload(
-            self._spec, self._image, self._observed.engine, Secret(secret.strip()), self._config_text
+            self._spec,
+            self._image,
+            self._observed.engine,
+            Secret(secret.strip()),
+            self._files.config_text,
+            self._observed.variables,
         )
         self._undo_containers.append(lambda: self._engine.remove(candidate_name(self._spec.name)))
         self._engine.prepare(workload)
@@ -385,48 +293,6 @@ class Application:
         before = self._observed.workload.current
         if before is not None and not before.running:
             self._engine.stop(self._spec.name, STOP_TIMEOUT)  # it did not run before: leave it as it was
-
-    def _together(self, step: Together) -> None:
-        """The first lane in a thread, the second here, where Ctrl-C arrives. The first failure ends both."""
-        first, second = step.lanes
-        with self._lane(first) as other:
-            try:
-                for inner in second:
-                    if other.done() and other.exception() is not None:
-                        break
-                    self._do(inner)
-            except _Abandoned:
-                pass  # the reason is the other lane's, and raised below
-        other.result()
-
-    @contextmanager
-    def _lane(self, steps: tuple[Step, ...]) -> Iterator[Future[None]]:
-        def run() -> None:
-            for step in steps:
-                self._do(step)
-
-        def failed(future: Future[None]) -> None:
-            if future.exception() is not None:
-                self._cancel.set()
-
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lane")
-        future = pool.submit(run)
-        future.add_done_callback(failed)
-        try:
-            yield future
-        except BaseException:
-            self._cancel.set()
-            raise
-        finally:
-            pool.shutdown(wait=True)
-
-
-def current_fingerprint(facts: StoreFacts) -> str:
-    """SHA-256 of the current version's leaf, lower hex; empty when there is none, or it is broken."""
-    for version in facts.versions:
-        if version.number == facts.current and not version.problem:
-            return version.leaf.fingerprint_sha256
-    return ""
 
 
 def describe_image(reference: str, image: ImageFacts, version: str = "") -> str:

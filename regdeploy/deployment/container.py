@@ -43,7 +43,8 @@ def plan_container(
     image, fetch = _image(spec, observed)
     desired = None
     if image is not None and observed.http_secret is not None:
-        desired = desired_workload(spec, image, observed.engine, observed.http_secret, config_text)
+        secret, extra = observed.http_secret, observed.variables
+        desired = desired_workload(spec, image, observed.engine, secret, config_text, extra)
     current = there.current
     if current is not None and is_ours(current, spec.name) and desired is not None:
         changed = differences(desired, current)
@@ -79,7 +80,7 @@ def _why_new(spec: Spec, observed: Observed) -> str:
     if current is None:
         return "a replacement was interrupted" if there.previous else "nothing runs yet"
     if not is_ours(current, spec.name):
-        return describe_foreign(current)
+        return describe_foreign(current) if observed.migration is None else "it is to serve over HTTPS, with every image"
     if observed.image is None:
         return f"the image is to be {spec.image}"
     return "the upload secret is missing"

@@ -105,6 +105,16 @@ class Layout:
         return self.secrets / "http.secret"
 
     @property
+    def migration(self) -> Path:
+        """The hand-made registry that is being taken over; there only until that is done."""
+        return self.secrets / "migration.json"
+
+    @property
+    def environment(self) -> Path:
+        """Further variables of the registry's container; may hold credentials of its storage."""
+        return self.secrets / "environment"
+
+    @property
     def first_password(self) -> Path:
         """The generated password, until it has been shown once."""
         return self.secrets / "first-password"

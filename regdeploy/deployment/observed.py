@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from regdeploy.deployment.challenge import Challenge
+from regdeploy.deployment.migration import Migration
 from regdeploy.engine.model import EngineFacts, ImageFacts, ObservedWorkload
 from regdeploy.frozen import frozen
 from regdeploy.host.disk import DiskFacts
@@ -36,7 +37,10 @@ class Observed:
     tried for these names at that CA, None where no CA is asked; ``archived`` is the image of an archive that was given
     with the command, None where that is not to be looked at; ``config_unread_by`` is the start of the container that
     may have read another config.yml; ``timer`` is systemd's, None where there is none to be
-    had, or none is wanted; ``stopped`` is the id of the container that a run stopped for a challenge and never started.
+    had, or none is wanted; ``stopped`` is the id of the container that a run stopped for a challenge and never started;
+    ``migration`` is the hand-made registry that is being taken over, ``begun`` that this is written down, and then
+    ``workload.current`` is its container, under whatever name, until ours has its place; ``extra`` are the registry's
+    further variables as they are on disk.
     """
 
     engine: EngineFacts
@@ -59,6 +63,14 @@ class Observed:
     attempts: Attempts | None = None
     timer: TimerFacts | None = None
     stopped: str = ""
+    migration: Migration | None = None
+    begun: bool = False
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The registry's further variables as they are to be."""
+        return dict(self.migration.variables) if self.migration is not None else self.extra
 
     @property
     def served_fingerprint(self) -> str:

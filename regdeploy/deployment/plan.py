@@ -13,6 +13,7 @@ from datetime import datetime
 from regdeploy.deployment.certificates import CertificatePlan, Renewal, plan_certificate, plan_use
 from regdeploy.deployment.container import ContainerPlan, plan_container
 from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.moving import MovePlan, plan_move
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.spec import Resolved, Spec, to_saved
 from regdeploy.deployment.steps import (
@@ -23,6 +24,7 @@ from regdeploy.deployment.steps import (
     RestartWorkload,
     SaveSpec,
     SetPassword,
+    SettleWorkload,
     StartWorkload,
     Step,
     StopWorkload,
@@ -32,6 +34,7 @@ from regdeploy.deployment.steps import (
     flat,
 )
 from regdeploy.deployment.workload import is_ours, start_of
+from regdeploy.secret import Secret
 from regdeploy.tls.store import StoredVersion
 
 
@@ -82,13 +85,24 @@ def plan(resolved: Resolved, observed: Observed, config_text: str, now: datetime
     spec = resolved.spec
     certificate = plan_certificate(spec, observed, now)
     container = plan_container(spec, observed, config_text, certificate, now)
+    free_port = _free_port(certificate, observed)
+    move = plan_move(spec, observed, stopped=bool(free_port))
+    save = _save(resolved, observed)
+    early, late = (save, ()) if observed.migration is not None else ((), save)  # else the next run would not go on
     steps = (
+        *_folders(spec, observed),
+        *move.begin,
+        *early,
         *_files(spec, observed, config_text),
+        *move.keep,
         *_access(spec, resolved.sources, observed),
-        *_obtain(certificate, container, observed),
+        *_obtain(certificate, container, move, free_port),
         *certificate.install,
-        *container.finish,
-        *_save(resolved, observed),
+        *(() if free_port else move.claim),
+        *move.switch,
+        *_proved(container.finish, move.prove),
+        *move.end,
+        *late,
         *_timer(observed),
     )
     return Plan(steps)
@@ -134,15 +148,22 @@ def _served(spec: Spec, observed: Observed, certificate: CertificatePlan) -> tup
     )
 
 
+def _folders(spec: Spec, observed: Observed) -> tuple[Step, ...]:
+    folders = Layout(spec.root).folders
+    missing = tuple((path, mode) for path, mode in folders if not observed.folders[path].exists)
+    if not missing:
+        return ()
+    some = "nothing is laid out there yet" if len(missing) == len(folders) else "some are missing"
+    return (MakeFolders(folders=missing, why=f"{spec.root}: {some}"),)
+
+
 def _files(spec: Spec, observed: Observed, config_text: str) -> tuple[Step, ...]:
     layout = Layout(spec.root)
     steps: list[Step] = []
-    missing = tuple((path, mode) for path, mode in layout.folders if not observed.folders[path].exists)
-    if missing:
-        some = "nothing is laid out there yet" if len(missing) == len(layout.folders) else "some are missing"
-        steps.append(MakeFolders(folders=missing, why=f"{spec.root}: {some}"))
     if observed.http_secret is None:
-        steps.append(MakeSecret(why="an upload must survive a replaced container"))
+        known = observed.migration.http_secret if observed.migration is not None else ""
+        why = "an upload must survive a replaced container"
+        steps.append(MakeSecret(given=Secret(known) if known else None, why=why))
     if observed.config_text != config_text:
         what = "is not what this version writes" if observed.config_text else "is not there yet"
         steps.append(
@@ -166,18 +187,33 @@ def _access(spec: Spec, sources: Mapping[str, str], observed: Observed) -> tuple
     if spec.user in observed.users:
         wanted, why = observed.password_given, f"another password was given for {spec.user}"
     else:
-        wanted = named or not observed.users
+        kept = observed.migration is not None and observed.migration.htpasswd is not None
+        wanted = named or not (observed.users or kept)
         why = f"{spec.user} cannot log in yet" if observed.users else "nobody can log in yet"
     generated = not observed.password_given
     return (SetPassword(user=spec.user, generated=generated, why=why),) if wanted else ()
 
 
-def _obtain(certificate: CertificatePlan, container: ContainerPlan, observed: Observed) -> tuple[Step, ...]:
-    """The certificate and the container's preparation, at the same time where both take time."""
-    if not certificate.issue or not container.prepare:
-        return (*_free_port(certificate, observed), *certificate.issue, *container.prepare)
-    together = Together(lanes=(certificate.issue, container.prepare), why="neither waits for the other")
-    return (*_free_port(certificate, observed), together)
+def _obtain(
+    certificate: CertificatePlan, container: ContainerPlan, move: MovePlan, free_port: tuple[Step, ...]
+) -> tuple[Step, ...]:
+    """The certificate, the container's preparation and the images, at the same time where all take time.
+
+    Where the certificate needs a stop, what can be done before it is: it is done while clients are served.
+    """
+    prepare = (*container.prepare, *move.copy)
+    if free_port and move.copy:
+        return (*prepare, *move.claim, *free_port, *certificate.issue)
+    if not certificate.issue or not prepare:
+        return (*free_port, *certificate.issue, *prepare)
+    together = Together(lanes=(certificate.issue, prepare), why="neither waits for the other")
+    return (*(move.claim if free_port else ()), *free_port, together)
+
+
+def _proved(finish: tuple[Step, ...], prove: tuple[Step, ...]) -> tuple[Step, ...]:
+    """``prove`` goes before the old container is cleared away."""
+    at = next((at for at, step in enumerate(finish) if isinstance(step, SettleWorkload)), len(finish))
+    return (*finish[:at], *prove, *finish[at:])
 
 
 def _free_port(certificate: CertificatePlan, observed: Observed) -> tuple[Step, ...]:

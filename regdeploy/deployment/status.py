@@ -273,7 +273,8 @@ def _drift(spec: Spec, observed: Observed, steps: tuple[Step, ...], config_text:
             yield Difference("image", spec.image, there.current.image)
         elif observed.http_secret is not None:
             try:
-                desired = desired_workload(spec, observed.image, observed.engine, observed.http_secret, config_text)
+                secret, extra = observed.http_secret, observed.variables
+                desired = desired_workload(spec, observed.image, observed.engine, secret, config_text, extra)
             except ImageError as error:
                 yield Difference("image", "a registry", error.what)
             else:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from regdeploy.deployment.migration import Migration
 from regdeploy.frozen import frozen
+from regdeploy.secret import Secret
 
 
 @frozen
@@ -28,8 +30,11 @@ class MakeFolders(Step):
     folders: tuple[tuple[Path, int], ...]
 
 
+@frozen
 class MakeSecret(Step):
-    """Make the registry's upload-state secret."""
+    """Make the registry's upload-state secret, or go on with ``given``, so that uploads under way go on too."""
+
+    given: Secret | None = None
 
 
 @frozen
@@ -79,8 +84,69 @@ class SetAside(Step):
     newer: tuple[int, ...]
 
 
+@frozen
+class BeginMigration(Step):
+    """Write down which hand-made registry is being taken over: whatever is killed, the next run goes on with it."""
+
+    migration: Migration
+
+
+@frozen
+class KeepAccess(Step):
+    """Let those log in who could: the users of another htpasswd."""
+
+    htpasswd: Path
+
+
+@frozen
+class KeepSettings(Step):
+    """Write the registry's further variables, which regdeploy has no setting for."""
+
+    variables: tuple[tuple[str, str], ...]
+
+
+@frozen
+class MoveAside(Step):
+    """Give a certificate and key that lie where links of ours belong another name, unchanged."""
+
+    files: tuple[tuple[Path, Path], ...]
+
+
+@frozen
+class CopyData(Step):
+    """Copy what the registry at ``source`` stores, while it serves."""
+
+    source: Path
+
+
+@frozen
+class CopyRest(Step):
+    """Copy what came since; the registry at ``source`` is stopped."""
+
+    source: Path
+
+
+@frozen
+class RenameWorkload(Step):
+    """Give the container ``found`` the deployment's name."""
+
+    found: str
+
+
+@frozen
+class VerifyImages(Step):
+    """Ask the new registry for all that the old one at ``source`` has, by digest; ``full`` hashes every blob."""
+
+    source: Path
+    full: bool
+
+
+class EndMigration(Step):
+    """The migration is over: forget what was written down of it."""
+
+
 class StopWorkload(Step):
-    """Stop the running container because it holds a port that a step needs."""
+    """Stop the running container because it holds a port that a step needs, or so that nothing changes any more."""
 
 
 class PrepareWorkload(Step):
@@ -134,6 +200,15 @@ WORDS: dict[type[Step], tuple[str, str]] = {
     MakeFolders: ("make-folders", "make folders"),
     MakeSecret: ("make-secret", "make the upload secret"),
     WriteConfig: ("write-config", "write config.yml"),
+    BeginMigration: ("begin-migration", "note what is taken over"),
+    KeepAccess: ("keep-access", "keep who may log in"),
+    KeepSettings: ("keep-settings", "keep its settings"),
+    MoveAside: ("move-aside", "rename files in the way"),
+    CopyData: ("copy-data", "copy the images"),
+    CopyRest: ("copy-rest", "copy what came since"),
+    RenameWorkload: ("rename-workload", "rename the container"),
+    VerifyImages: ("verify-images", "verify every image"),
+    EndMigration: ("end-migration", "forget the note"),
     SetPassword: ("set-password", "set a password"),
     FetchImage: ("fetch-image", "fetch the image"),
     IssueCertificate: ("issue-certificate", "obtain a certificate"),

@@ -40,26 +40,33 @@ _SECRETS = ("SECRET", "PASSWORD", "ACCESSKEY", "ACCOUNTKEY", "CREDENTIALS")
 
 
 def desired_workload(
-    spec: Spec, image: ImageFacts, engine: EngineFacts, http_secret: Secret, config_text: str
+    spec: Spec,
+    image: ImageFacts,
+    engine: EngineFacts,
+    http_secret: Secret,
+    config_text: str,
+    extra: Mapping[str, str],
 ) -> Workload:
     """The container that carries out ``spec`` with ``image`` on ``engine`` (DESIGN: the container).
 
     The certificate is not part of it: the container is created while the order is under way, and whether the right
-    leaf is served is asked of the endpoint. Raises ImageError when ``image`` is no registry.
+    leaf is served is asked of the endpoint. ``extra`` are further variables, weaker than those that the spec calls for.
+    Raises ImageError when ``image`` is no registry.
     """
     layout = Layout(spec.root)
     generation = generation_of(image.entrypoint, image.command)
     tls_domain = None if spec.tls is Tls.OFF else spec.domain
     inside = _PLAIN if tls_domain is None else _HTTPS
-    mounts = [
-        Mount(source=str(layout.data), target="/var/lib/registry"),
-        Mount(source=str(layout.config), target=config_folder(generation), read_only=True),
-    ]
+    mounts = []
+    if storage_driver(extra) == "filesystem":
+        mounts.append(Mount(source=str(layout.data), target="/var/lib/registry"))
+    mounts.append(Mount(source=str(layout.config), target=config_folder(generation), read_only=True))
     if tls_domain is not None:
         mounts.append(Mount(source=str(layout.certs), target="/certs", read_only=True))
     if spec.auth:
         mounts.append(Mount(source=str(layout.auth), target="/auth", read_only=True))
     variables = {name: value for name, value in image.environment.items() if name.startswith("REGISTRY_")}
+    variables |= extra
     variables |= environment(
         generation=generation, tls_domain=tls_domain, port=inside, login=spec.auth, http_secret=http_secret
     )
@@ -86,6 +93,11 @@ def desired_workload(
         selinux_relabel=spec.selinux_relabel,
         host_userns=engine.userns_remap,
     )
+
+
+def storage_driver(extra: Mapping[str, str]) -> str:
+    """Where the images lie: ``filesystem`` below the root, or another driver of Distribution's."""
+    return extra.get("REGISTRY_STORAGE", "filesystem")
 
 
 def _publishes_of(spec: Spec, inside: int) -> tuple[Publish, ...]:

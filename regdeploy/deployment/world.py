@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.engine.protocol import Engine
@@ -25,6 +26,7 @@ from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, Re
 
 if TYPE_CHECKING:
     from regdeploy.host.systemd import TimerFacts
+    from regdeploy.registry.inventory import Inventory, Progress
     from regdeploy.tls.acme.worker import Worker
 
 _PROBE_TIMEOUT = 3.0
@@ -40,6 +42,19 @@ class Endpoint(Protocol):
 
     def wait(self, spec: Spec, stopped: Callable[[], bool]) -> EndpointFacts:
         """Ask until it answers, ``stopped`` says that nothing will, or ``spec.timeout`` is over."""
+        ...
+
+    def prove(
+        self,
+        spec: Spec,
+        login: tuple[str, Secret] | None,
+        expected: Inventory,
+        *,
+        full: bool,
+        report: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> tuple[object, ...]:
+        """What it lacks of ``expected``, each in words (``str``); see :func:`regdeploy.registry.proof.prove`."""
         ...
 
 
@@ -176,6 +191,35 @@ class NetworkEndpoint:
             deadline=float(spec.timeout),
             stopped=stopped,
         )
+
+
+    def prove(
+        self,
+        spec: Spec,
+        login: tuple[str, Secret] | None,
+        expected: Inventory,
+        *,
+        full: bool,
+        report: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> tuple[object, ...]:
+        """See :class:`Endpoint`. The certificate must be the current version's: that it is served was verified."""
+        from regdeploy.registry.client import RegistryClient  # noqa: PLC0415 - only where a migration ends
+        from regdeploy.registry.proof import prove  # noqa: PLC0415 - as above
+
+        user, password = login or ("", None)
+        chain = Layout(spec.root).certs / "current" / "fullchain.pem"
+
+        def client() -> RegistryClient:
+            return RegistryClient(
+                spec.url,
+                address=_address(spec),
+                user=user,
+                password=password,
+                cafile=None if spec.tls is Tls.OFF else chain,
+            )
+
+        return prove(client, expected, full=full, report=report, cancelled=cancelled)
 
 
 def _address(spec: Spec) -> str:

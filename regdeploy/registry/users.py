@@ -91,6 +91,18 @@ def set_password(path: Path, name: str, password: Secret) -> None:
     _write(path, lines)
 
 
+def take_over(source: Path, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Let those log in whom ``source`` lets in, a registry's htpasswd that stays as it is. Raises HostError.
+
+    Returns their names, and of those who are left out: a registry passes over every hash but bcrypt's.
+    """
+    entries = dict(map(_split, _lines(source)))
+    entries.pop("", None)
+    good = {name: value for name, value in entries.items() if _BCRYPT.fullmatch(value)}
+    _write(path, [f"{name}:{value}" for name, value in good.items()])
+    return tuple(good), tuple(name for name in entries if name not in good)
+
+
 def remove(path: Path, name: str) -> bool:
     """Take away every line of ``name``; False, and nothing is written, when there is none. Raises HostError."""
     lines = _lines(path)

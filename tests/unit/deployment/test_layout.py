@@ -41,6 +41,8 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "authority": "ca",
         "secrets": "secrets",
         "http_secret": "secrets/http.secret",
+        "migration": "secrets/migration.json",
+        "environment": "secrets/environment",
         "first_password": "secrets/first-password",
         "saved": "regdeploy.toml",
         "history": "history.jsonl",

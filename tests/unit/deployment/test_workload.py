@@ -105,7 +105,7 @@ def test_the_host_may_ask_for_a_label_and_for_its_own_user_namespace() -> None:
 
 def test_labels_say_whose_it_is_and_what_it_was_made_from() -> None:
     first, other_port = wanted(acme()), wanted(acme(port=8443))
-    other_config = desired_workload(acme().spec, IMAGE, ENGINE, SECRET, "version: 0.2\n")
+    other_config = desired_workload(acme().spec, IMAGE, ENGINE, SECRET, "version: 0.2\n", {})
     assert set(first.labels) == {LABEL_DEPLOYMENT, LABEL_VERSION, LABEL_SPEC, LABEL_FILES}
     assert (first.labels[LABEL_DEPLOYMENT], first.labels[LABEL_VERSION]) == ("registry", regdeploy.__version__)
     assert first.labels[LABEL_SPEC] == wanted(acme()).labels[LABEL_SPEC] != other_port.labels[LABEL_SPEC]

@@ -1,0 +1,57 @@
+"""A hand-made registry on its way to being this deployment, as a value and as a file.
+
+The file is there from the first write of a migration to its last: whatever is killed in between, the next ``up`` or
+``migrate-to-https`` finds the old registry by it and goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from regdeploy.errors import HostError
+from regdeploy.frozen import frozen
+
+_HINT = "move that file away, and run `regdeploy migrate-to-https` again"
+
+
+@frozen
+class Migration:
+    """What is being taken over.
+
+    ``container`` is its id, ``name`` and ``restart_policy`` what it had; ``source`` is the host's folder with its
+    images, None where there is nothing to copy: they lie in ROOT/data already, or outside this host. ``htpasswd`` holds
+    those who could log in, None where anybody could. ``http_secret`` is its secret for uploads, empty for one that
+    nobody knows; ``variables`` are its settings that regdeploy has none for. ``leave_damaged`` goes on without blobs
+    that are damaged, ``full`` hashes every blob at the end, ``move`` removes each blob from the source once its copy
+    is safe.
+    """
+
+    container: str
+    name: str
+    restart_policy: str
+    source: Path | None
+    htpasswd: Path | None = None
+    http_secret: str = field(default="", repr=False)
+    variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    leave_damaged: bool = False
+    full: bool = False
+    move: bool = False
+
+    def to_json(self) -> bytes:
+        """The file's content."""
+        return (json.dumps(vars(self), indent=1, default=str) + "\n").encode()
+
+
+def from_json(text: str, where: Path) -> Migration:
+    """The value of a file's content. Raises HostError for any other."""
+    try:
+        values: Mapping[str, Any] = json.loads(text)
+        paths = {name: Path(values[name]) if values[name] else None for name in ("source", "htpasswd")}
+        variables = tuple((str(name), str(value)) for name, value in values["variables"])
+        return Migration(**{**values, **paths, "variables": variables})
+    except (ValueError, TypeError, KeyError) as error:
+        raise HostError(str(where), "does not say which registry is being taken over", _HINT) from error

@@ -1,0 +1,91 @@
+"""The part of the plan that takes a hand-made registry over with its images. Pure.
+
+It surrounds the container's part: what is written down before, copied beside the preparation, copied again between
+stop and start, and proved before the old container is cleared away.
+"""
+
+from __future__ import annotations
+
+from regdeploy.deployment.observed import Observed
+from regdeploy.deployment.spec import Spec
+from regdeploy.deployment.steps import (
+    BeginMigration,
+    CopyData,
+    CopyRest,
+    EndMigration,
+    KeepAccess,
+    KeepSettings,
+    RenameWorkload,
+    Step,
+    StopWorkload,
+    VerifyImages,
+)
+from regdeploy.deployment.workload import is_ours
+from regdeploy.frozen import frozen
+
+
+@frozen
+class MovePlan:
+    """The steps in the order of their places: ``begin`` before all but the folders, ``keep`` with the access,
+    ``copy`` beside the container's preparation, ``claim`` before the first stop, ``switch`` before the new one starts,
+    ``prove`` once it serves, ``end`` when the old one is cleared away.
+    """
+
+    begin: tuple[Step, ...] = ()
+    keep: tuple[Step, ...] = ()
+    copy: tuple[Step, ...] = ()
+    claim: tuple[Step, ...] = ()
+    switch: tuple[Step, ...] = ()
+    prove: tuple[Step, ...] = ()
+    end: tuple[Step, ...] = ()
+
+
+def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
+    """What is left to do of a migration, nothing where there is none. ``stopped``: it is stopped before that anyway.
+
+    Nothing is copied once ours has the old one's place: from then on, clients may have pushed to it.
+    """
+    migration = observed.migration
+    if migration is None:
+        return MovePlan()
+    source, current = migration.source, observed.workload.current
+    old = current if current is not None and not is_ours(current, spec.name) else None
+    replaced = current is not None and old is None
+    copy: tuple[Step, ...] = ()
+    switch: list[Step] = []
+    if old is not None and old.running and not stopped:
+        switch.append(StopWorkload(why=f"nothing may be pushed to {old.name} from here on", interrupts=True))
+    if source is not None and not replaced:
+        copy = (CopyData(source=source, why=f"from {source}, while {migration.name} serves"),)
+        switch.append(CopyRest(source=source, why="what was pushed meanwhile"))
+    return MovePlan(
+        begin=_begin(observed),
+        keep=_keep(observed),
+        copy=copy,
+        claim=()
+        if old is None or old.name == spec.name
+        else (RenameWorkload(found=old.name, why=f"{old.name} gives its place to {spec.name}"),),
+        switch=tuple(switch),
+        prove=()
+        if source is None
+        else (VerifyImages(source=source, full=migration.full, why="every image of the old one must be in the new"),),
+        end=(EndMigration(why="every image is there"),),
+    )
+
+
+def _begin(observed: Observed) -> tuple[Step, ...]:
+    assert observed.migration is not None, "asked only where there is one"
+    if observed.begun:
+        return ()
+    return (BeginMigration(migration=observed.migration, why="whatever happens, the next run goes on from there"),)
+
+
+def _keep(observed: Observed) -> tuple[Step, ...]:
+    migration = observed.migration
+    assert migration is not None, "asked only where there is one"
+    steps: list[Step] = []
+    if migration.htpasswd is not None and not observed.users:
+        steps.append(KeepAccess(htpasswd=migration.htpasswd, why=f"who logs in to {migration.name} goes on to"))
+    if observed.variables != observed.extra:
+        steps.append(KeepSettings(variables=migration.variables, why=f"{migration.name} has them"))
+    return tuple(steps)

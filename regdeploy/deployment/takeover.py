@@ -1,0 +1,168 @@
+"""Carries out the steps by which a hand-made registry is taken over: notes, access, copies, proof.
+
+Nothing is undone here but names: what was copied serves the next try, and the note of the migration says how to go on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from regdeploy.deployment.checks import human_bytes
+from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.observed import Observed
+from regdeploy.deployment.reporting import Event, Reporter
+from regdeploy.deployment.spec import Spec
+from regdeploy.deployment.steps import (
+    BeginMigration,
+    CopyData,
+    CopyRest,
+    EndMigration,
+    KeepAccess,
+    KeepSettings,
+    MoveAside,
+    Step,
+    VerifyImages,
+)
+from regdeploy.deployment.world import World
+from regdeploy.errors import VerifyFailed
+from regdeploy.files import refusal, sync_folder, write_whole
+from regdeploy.registry import users
+
+if TYPE_CHECKING:
+    from regdeploy.registry.transfer import Outcome, Progress, Transfer
+
+TakeoverStep = (
+    BeginMigration | KeepAccess | KeepSettings | MoveAside | CopyData | CopyRest | VerifyImages | EndMigration
+)
+_SHOWN = 10
+
+
+class Takeover:
+    """One migration being carried out, for one run. ``cancel`` ends a copy from another thread."""
+
+    def __init__(
+        self, spec: Spec, observed: Observed, world: World, reporter: Reporter, cancel: threading.Event
+    ) -> None:
+        self._spec = spec
+        self._migration = observed.migration
+        self._world = world
+        self._reporter = reporter
+        self._cancel = cancel
+        self._layout = Layout(spec.root)
+        self._transfer: Transfer | None = None
+
+    def do(self, step: TakeoverStep, undo: list[Callable[[], None]]) -> str:
+        """Do ``step`` and say what came of it; what takes it back is added to ``undo``. Raises HostError, VerifyFailed.
+
+        Killed at any moment, the same step does what is left.
+        """
+        match step:
+            case BeginMigration():
+                write_whole(self._layout.migration, step.migration.to_json(), 0o600)
+            case KeepAccess():
+                return self._keep_access(step)
+            case KeepSettings():
+                self._keep_settings(step)
+            case MoveAside():
+                self._move_aside(step, undo)
+            case CopyData():
+                return _words(self._transfer_from(step).run(self._report(step), self._cancel.is_set))
+            case CopyRest():
+                return _words(self._transfer_from(step).catch_up(self._report(step), self._cancel.is_set))
+            case VerifyImages():
+                return self._verify(step)
+            case EndMigration():
+                self._end()
+            case _:
+                assert_never(step)
+        return ""
+
+    def _keep_settings(self, step: KeepSettings) -> None:
+        from regdeploy.registry.carried import write_extra  # noqa: PLC0415 - only where something is carried over
+
+        write_whole(self._layout.environment, write_extra(dict(step.variables)).encode(), 0o600)
+
+    def _keep_access(self, step: KeepAccess) -> str:
+        kept, dropped = users.take_over(step.htpasswd, self._layout.htpasswd)
+        words = f"{len(kept)} users: {', '.join(kept[:_SHOWN])}"
+        return f"{words}; not kept, for want of bcrypt: {', '.join(dropped)}" if dropped else words
+
+    def _move_aside(self, step: MoveAside, undo: list[Callable[[], None]]) -> None:
+        for before, after in step.files:
+            try:
+                before.rename(after)
+                sync_folder(after.parent)
+            except OSError as error:
+                raise refusal(before, error) from error
+            undo.append(partial(_rename_back, after, before))
+
+    def _transfer_from(self, step: CopyData | CopyRest) -> Transfer:
+        """One for both passes: the second knows what the first has seen."""
+        from regdeploy.registry.transfer import Transfer  # noqa: PLC0415 - only where something is copied
+
+        if self._transfer is None:
+            leave = self._migration is not None and self._migration.leave_damaged
+            self._transfer = Transfer(step.source, self._layout.data, damaged="leave-out" if leave else "stop")
+        return self._transfer
+
+    def _report(self, step: Step) -> Callable[[Progress], None]:
+        def report(progress: Progress) -> None:
+            self._reporter.event(
+                Event(
+                    step=step,
+                    phase="under way",
+                    words=progress.words,
+                    done_bytes=progress.done_bytes,
+                    total_bytes=progress.total_bytes,
+                )
+            )
+
+        return report
+
+    def _verify(self, step: VerifyImages) -> str:
+        from regdeploy.registry.inventory import read_inventory  # noqa: PLC0415 - only where a migration ends
+
+        expected = read_inventory(step.source)
+        login = users.temporary_user(self._layout.htpasswd) if self._spec.auth else nullcontext(None)
+        with login as known:
+            found = self._world.endpoint.prove(
+                self._spec,
+                known,
+                expected,
+                full=step.full,
+                report=self._report(step),
+                cancelled=self._cancel.is_set,
+            )
+        if found:
+            shown = "; ".join(map(str, found[:_SHOWN])) + (f"; and {len(found) - _SHOWN} more" if found[_SHOWN:] else "")
+            raise VerifyFailed(
+                f"images of {self._spec.name}", shown, "nothing of the old registry was touched, and it serves again"
+            )
+        tags = sum(len(repository.tags) for repository in expected.repositories.values())
+        return f"{len(expected.repositories)} repositories, {tags} tags, {len(expected.blobs)} blobs"
+
+    def _end(self) -> None:
+        try:
+            self._layout.migration.unlink(missing_ok=True)
+            sync_folder(self._layout.secrets)
+        except OSError as error:
+            raise refusal(self._layout.migration, error) from error
+
+
+def _rename_back(now: Path, before: Path) -> None:
+    try:
+        now.replace(before)
+    except OSError as error:
+        raise refusal(now, error) from error
+
+
+def _words(outcome: Outcome) -> str:
+    parts = [f"{outcome.linked_files} linked"] if outcome.linked_files else []
+    if outcome.copied_bytes:
+        parts.append(f"{human_bytes(outcome.copied_bytes)} copied")
+    return ", ".join(parts) or "nothing to copy"
