@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import regdeploy
-from regdeploy.cli import account, agent, cert, doctor, down, init, logs, renew, status, trust, up
+from regdeploy.cli import account, agent, cert, doctor, down, init, logs, migrate, renew, status, trust, up
 from regdeploy.cli.command import Outline
 from regdeploy.cli.errors import INTERRUPTED, tell
 from regdeploy.cli.streams import finish, steady
@@ -21,6 +21,7 @@ from regdeploy.cli.streams import finish, steady
 COMMANDS = {
     "up": up,
     "plan": up,
+    "migrate-to-https": migrate,
     "status": status,
     "renew": renew,
     "agent": agent,

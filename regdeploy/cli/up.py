@@ -47,7 +47,7 @@ def up(
         return plan(context, password_stdin=password_stdin)
     request, world = context.request(), context.world()
     with authority_ready(request, world):  # before the rest is imported
-        _up(context, request, world, _password(context, password_stdin), ignore=ignore or [], yes=yes)
+        _up(context, request, world, given_password(context, password_stdin), ignore=ignore or [], yes=yes)
     return None
 
 
@@ -60,14 +60,14 @@ def _up(
 
     spec = resolve_request(request).spec
     with Screen(
-        _title(spec.domain or spec.url),
+        title(spec.domain or spec.url),
         as_json=context.as_json,
         verbose=context.verbose,
         no_color=context.no_color,
         yes=yes,
     ) as screen:
         done = operations.up(request, world, screen, password=password, ignore=ignore)
-        _closing(screen, done, world)
+        closing(screen, done, world)
     if context.as_json:
         document(
             {
@@ -86,12 +86,19 @@ def plan(
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 5 when something would change")] = False,
 ) -> int | None:
     """Show what `up` would do, step by step with the cause of each, and do nothing."""
-    from regdeploy.cli.screen import document  # noqa: PLC0415 - help needs nothing of this
     from regdeploy.deployment import operations  # noqa: PLC0415 - as above
 
-    planned = operations.plan_up(context.request(), context.world(), password=_password(context, password_stdin))
+    planned = operations.plan_up(context.request(), context.world(), password=given_password(context, password_stdin))
+    show(planned, as_json=context.as_json)
+    return _CHANGES if exit_code and planned.plan.steps else None
+
+
+def show(planned: Planned, *, as_json: bool) -> None:
+    """Print the plan."""
+    from regdeploy.cli.screen import document  # noqa: PLC0415 - help needs nothing of this
+
     steps = planned.plan.steps
-    if context.as_json:
+    if as_json:
         document(
             {
                 "name": planned.spec.name,
@@ -103,20 +110,20 @@ def plan(
             }
         )
     elif steps:
-        print(_title(planned.spec.domain or planned.spec.url))
+        print(title(planned.spec.domain or planned.spec.url))
         print(planned.plan.text())
     else:
         print(f"{planned.spec.url} is as it should be: nothing to do.")
-    return _CHANGES if exit_code and steps else None
 
 
-def _title(name: str) -> str:
+def title(name: str) -> str:
+    """A registry's name as it is shown."""
     from regdeploy.deployment.domains import shown  # noqa: PLC0415 - as above
 
     return shown(name)
 
 
-def _password(context: Context, from_stdin: bool) -> Secret | None:
+def given_password(context: Context, from_stdin: bool) -> Secret | None:
     """The password that comes with the command: from stdin, or typed for a user who has none yet."""
     from regdeploy.deployment import operations  # noqa: PLC0415 - as above
     from regdeploy.registry.users import check_password  # noqa: PLC0415 - as above
@@ -137,7 +144,7 @@ def _password(context: Context, from_stdin: bool) -> Secret | None:
     return check_password(Secret(first))
 
 
-def _closing(screen: Screen, done: Planned, world: World) -> None:
+def closing(screen: Screen, done: Planned, world: World) -> None:
     """The last lines: where it is, what comes next, and the password that is shown once."""
     from regdeploy.deployment import operations  # noqa: PLC0415 - as above
     from regdeploy.deployment.settings import Tls  # noqa: PLC0415 - as above

@@ -6,12 +6,13 @@ import os
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 
 from regdeploy.deployment.challenge import Challenge, challenges
 from regdeploy.deployment.domains import is_ip
 from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.migration import Migration, from_json
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.request import read_text
@@ -71,11 +72,24 @@ def look_at_engine(spec: Spec, world: World) -> EngineView:
     return EngineView(facts=facts, workload=world.engine.observe(spec.name), image=world.engine.image(spec.image))
 
 
-def observe(spec: Spec, world: World, *, password: Secret | None = None, view: EngineView | None = None) -> Observed:
-    """Look at the deployment. Raises EngineError, HostError, and UsageError (the user's own pair too)."""
+def observe(
+    spec: Spec,
+    world: World,
+    *,
+    password: Secret | None = None,
+    view: EngineView | None = None,
+    migration: Migration | None = None,
+) -> Observed:
+    """Look at the deployment. ``migration`` is one that is to begin; one that is written down is stronger.
+
+    Raises EngineError, HostError, and UsageError (the user's own pair too).
+    """
     layout = Layout(spec.root)
     view = view or look_at_engine(spec, world)
-    current = view.workload.current
+    noted = read_migration(layout.migration)
+    migration = noted or migration
+    workload = view.workload if migration is None else _with_old(view.workload, migration, world)
+    current = workload.current
     reached = as_deployed(spec, current) if current is not None and is_ours(current, spec.name) else spec
     running = current is not None and current.running
     secret = read_text(layout.http_secret)
@@ -83,7 +97,7 @@ def observe(spec: Spec, world: World, *, password: Secret | None = None, view: E
     return Observed(
         engine=view.facts,
         image=view.image,
-        workload=view.workload,
+        workload=workload,
         folders={path: folder_facts(path) for path, _ in layout.folders},
         http_secret=Secret(secret.strip()) if secret and secret.strip() else None,
         users=users.read(layout.htpasswd),
@@ -95,12 +109,40 @@ def observe(spec: Spec, world: World, *, password: Secret | None = None, view: E
         pair=read_pair(spec, world) if spec.tls is Tls.FILES else None,
         served=world.endpoint.probe(reached, trust_of(spec)) if running else None,
         saved=None if saved is None else _saved(saved),
-        challenges=_challenges(spec, view.workload) if spec.tls is Tls.ACME else (),
+        challenges=_challenges(spec, workload) if spec.tls is Tls.ACME else (),
         timer=world.timers.facts(spec.root, spec.name) if wants_timer(spec) else None,
         config_unread_by=(read_text(layout.unread) or "").strip(),
         stopped=(read_text(layout.stopped) or "").strip(),
         attempts=attempts_of(spec) if spec.tls is Tls.ACME else None,
+        migration=migration,
+        begun=noted is not None,
+        extra=extra_of(spec),
     )
+
+
+def read_migration(path: Path) -> Migration | None:
+    """The migration that is written down, None where there is none. Raises HostError."""
+    text = read_text(path)
+    return None if text is None else from_json(text, path)
+
+
+def extra_of(spec: Spec) -> Mapping[str, str]:
+    """The registry's further variables, none where there is no file. Raises HostError and UsageError."""
+    path = Layout(spec.root).environment
+    text = read_text(path)
+    if text is None:
+        return {}
+    from regdeploy.registry.carried import read_extra  # noqa: PLC0415 - only where there are such
+
+    return read_extra(text)
+
+
+def _with_old(workload: ObservedWorkload, migration: Migration, world: World) -> ObservedWorkload:
+    """``workload`` with the container that is taken over as the current one, under whatever name it runs."""
+    if workload.current is not None:
+        return workload
+    old = next((one for one in world.engine.containers() if one.id == migration.container), None)
+    return workload if old is None or old == workload.previous else replace(workload, current=old)
 
 
 def wants_timer(spec: Spec) -> bool:

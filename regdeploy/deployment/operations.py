@@ -15,6 +15,7 @@ from regdeploy.deployment.archived import with_archive
 from regdeploy.deployment.checks import Check, Verdict, checks
 from regdeploy.deployment.history import Entry, record
 from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.migration import Migration
 from regdeploy.deployment.observe import host_facts, observe
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.obtain import acme_settings
@@ -57,8 +58,8 @@ class Planned:
 def plan_up(request: Request, world: World, *, password: Secret | None = None) -> Planned:
     """Look, and say what ``up`` would do. Changes nothing, takes no lock, makes no file. Raises what ``up`` raises."""
     resolved = resolve_request(request)
-    _refuse_unsafe(resolved.spec.root, world.uid)
-    return _planned(resolved, world, password)
+    refuse_unsafe(resolved.spec.root, world.uid)
+    return planned(resolved, world, password)
 
 
 def up(
@@ -76,26 +77,30 @@ def up(
     Raises CheckFailed and NeedsConfirmation before anything is touched; otherwise what the failing step raised, with
     all undone. Killed at any moment, the same call goes on from what is there.
     """
-    _refuse_unsafe(resolve_request(request).spec.root, world.uid)
+    refuse_unsafe(resolve_request(request).spec.root, world.uid)
     with Lock(resolve_request(request).spec.root, operation):
-        planned = _planned(resolve_request(request), world, password)  # what was saved may have changed until now
-        if planned.plan.steps:
-            host = host_facts(planned.spec, planned.observed, world, planned.plan)
-            refuse(reporter, checks(planned.spec, planned.observed, host), ignore)
-            if planned.plan.interrupts or planned.plan.destroys:
-                reporter.confirm(planned.plan, _question(planned))
-            carry_out(planned, world, reporter, host, operation=operation, password=password)
-    return planned
+        found = planned(resolve_request(request), world, password)  # what was saved may have changed until now
+        if found.plan.steps:
+            host = host_facts(found.spec, found.observed, world, found.plan)
+            refuse(reporter, checks(found.spec, found.observed, host), ignore)
+            if found.plan.interrupts or found.plan.destroys:
+                reporter.confirm(found.plan, _question(found))
+            carry_out(found, world, reporter, host, operation=operation, password=password)
+    return found
 
 
-def _planned(resolved: Resolved, world: World, password: Secret | None) -> Planned:
+def planned(
+    resolved: Resolved, world: World, password: Secret | None, *, migration: Migration | None = None
+) -> Planned:
+    """Look, and plan for ``resolved``; ``migration`` is one that is to begin. Changes nothing."""
     spec = resolved.spec
-    observed = with_archive(resolved, observe(spec, world, password=password))
+    observed = with_archive(resolved, observe(spec, world, password=password, migration=migration))
     config_text = render_config(tls=spec.tls is not Tls.OFF)
     return Planned(resolved=resolved, observed=observed, plan=plan(resolved, observed, config_text, world.now()))
 
 
-def _refuse_unsafe(root: Path, uid: int) -> None:
+def refuse_unsafe(root: Path, uid: int) -> None:
+    """Raise CheckFailed for a root folder that another user could have prepared."""
     reason = unsafe(folder_facts(root), uid)
     if reason:
         raise CheckFailed(str(root), reason, "mend that, or choose another folder with --root")
@@ -213,7 +218,7 @@ class Teardown:
 def plan_down(request: Request, world: World, *, purge: bool) -> Teardown:
     """Look, and say what ``down`` would take away. Raises NotDeployed where nothing of a deployment is there."""
     spec = resolve_request(request).spec
-    _refuse_unsafe(spec.root, world.uid)
+    refuse_unsafe(spec.root, world.uid)
     there = world.engine.observe(spec.name)
     found = [container for container in (there.candidate, there.current, there.previous) if container]
     ours = tuple(container for container in found if is_ours(container, spec.name))

@@ -49,8 +49,11 @@ def read_text(path: Path) -> str | None:
         raise refusal(path, error) from error
 
 
-def resolve_request(request: Request) -> Resolved:
-    """The spec that ``request`` and the files ask for. Reads, and changes nothing. Raises UsageError and HostError."""
+def resolve_request(request: Request, found: Mapping[str, object] | None = None) -> Resolved:
+    """The spec that ``request`` and the files ask for. Reads, and changes nothing. Raises UsageError and HostError.
+
+    ``found`` are settings that a hand-made registry has, by name: weaker than all that is given now.
+    """
     given = [flag_layer(request.flags), environment_layer(request.environ)]
     config = _config_file(request)
     root = _root(given)
@@ -58,7 +61,8 @@ def resolve_request(request: Request) -> Resolved:
         given.append(_file_layer(config))
         root = _root(given)
     saved = _saved_layer(root)
-    resolved = resolve(_with_archive_name([*given, saved]))
+    handmade = {name: Raw(value, "found", f"--{name}") for name, value in (found or {}).items()}
+    resolved = resolve(_with_archive_name([*given, handmade, saved]))
     held = BY_NAME["name"].parse(saved["name"].value, saved["name"].where) if "name" in saved else DEFAULT_NAME
     if is_saved(root) and resolved.spec.name != held:
         raise UsageError(

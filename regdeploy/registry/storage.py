@@ -15,6 +15,12 @@ def repositories_on_disk(data: Path) -> int:
     return sum(1 for _ in _repositories(data / _REPOSITORIES))
 
 
+def repository_names(data: Path) -> tuple[str, ...]:
+    """The names of the repositories below ``data``, sorted, those that were emptied included; never raises."""
+    top = data / _REPOSITORIES
+    return tuple(sorted(str(Path(folder).relative_to(top)) for folder in _repositories(top)))
+
+
 def used_bytes(data: Path, deadline_s: float) -> tuple[int, bool]:
     """Bytes that ``data`` takes up on its disk (as du(1) counts), and whether all was seen within ``deadline_s`` s.
 

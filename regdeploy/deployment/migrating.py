@@ -1,0 +1,244 @@
+"""``migrate-to-https``: finds a registry that somebody started by hand, and has ``up``'s own way take it over.
+
+find → read how it was started → the spec it amounts to, under what is asked → plan → show and ask → apply → history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from regdeploy.deployment import operations
+from regdeploy.deployment.check import Check, ok, stop, warning
+from regdeploy.deployment.checks import checks, human_bytes
+from regdeploy.deployment.handmade import Handmade, candidates, read_handmade
+from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.migration import Migration
+from regdeploy.deployment.observe import host_facts, read_migration
+from regdeploy.deployment.operations import Planned
+from regdeploy.deployment.reporting import Reporter
+from regdeploy.deployment.request import Request, is_saved, resolve_request
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Resolved, Spec
+from regdeploy.deployment.steps import CopyData, SettleWorkload
+from regdeploy.deployment.workload import is_ours, storage_driver
+from regdeploy.deployment.world import World
+from regdeploy.engine.model import ContainerFacts
+from regdeploy.errors import NotDeployed, UsageError
+from regdeploy.frozen import frozen
+from regdeploy.host.lock import Lock
+from regdeploy.registry.images import config_folder, generation_of
+from regdeploy.registry.storage import repository_names
+from regdeploy.secret import Secret
+
+_ASK = "say which with --from"
+
+
+@frozen
+class Wishes:
+    """How a migration is gone about: ``container`` is the old registry's name, empty to find it; the rest as in
+    :class:`regdeploy.deployment.migration.Migration`. ``keep_localhost`` None keeps a port it was published on.
+    """
+
+    container: str = ""
+    keep_localhost: bool | None = None
+    leave_damaged: bool = False
+    full: bool = False
+
+
+@frozen
+class Migrating:
+    """What ``migrate-to-https`` would do. ``handmade`` is None where an earlier run is gone on with."""
+
+    planned: Planned
+    handmade: Handmade | None
+
+    @property
+    def kept_as(self) -> str:
+        """The name of the old container from now on; empty where it was not there any more."""
+        kept = (step.keep_as for step in self.planned.plan.flat if isinstance(step, SettleWorkload))
+        return next(filter(None, kept), "")
+
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """The repositories that this host has now, by name; none of a registry whose images lie elsewhere."""
+        return repository_names(Layout(self.planned.spec.root).data)
+
+
+def to_choose_from(request: Request, world: World) -> tuple[ContainerFacts, ...]:
+    """The registries of which a person must choose one; none where it is clear which is meant. Raises EngineError."""
+    spec = resolve_request(request).spec
+    if is_saved(spec.root) or read_migration(Layout(spec.root).migration) is not None:
+        return ()
+    found = old_registries(request, world)
+    return found if len(found) > 1 and found[0].name != spec.name else ()
+
+
+def old_registries(request: Request, world: World) -> tuple[ContainerFacts, ...]:
+    """The registries on this engine that somebody started by hand, the likeliest first. Raises EngineError."""
+    spec = resolve_request(request).spec
+    found = world.engine.containers()
+    images = {one.image_id: world.engine.image(one.image_id) for one in found}
+    return candidates(found, {key: image for key, image in images.items() if image is not None}, spec.name)
+
+
+def plan_migration(request: Request, world: World, wishes: Wishes, *, password: Secret | None = None) -> Migrating:
+    """Look, and say what ``migrate`` would do. Changes nothing. Raises what ``migrate`` raises."""
+    resolved = resolve_request(request)
+    operations.refuse_unsafe(resolved.spec.root, world.uid)
+    noted = read_migration(Layout(resolved.spec.root).migration)
+    if noted is not None:
+        if wishes.container not in ("", noted.name):
+            what = f"{wishes.container!r} is not {noted.name!r}, whose migration to {resolved.spec.root} is under way"
+            raise UsageError("--from", what, "go on with that one, or choose another folder with --root")
+        _refuse_plain(resolved.spec)
+        return Migrating(planned=operations.planned(resolved, world, password), handmade=None)
+    container = _chosen(request, world, wishes, resolved.spec)
+    handmade = _read(world, container)
+    resolved = resolve_request(request, _settings_of(handmade, wishes))
+    _refuse_plain(resolved.spec)
+    migration = _migration(resolved.spec, handmade, wishes)
+    return Migrating(
+        planned=operations.planned(resolved, world, password, migration=migration),
+        handmade=handmade,
+    )
+
+
+def migrate(
+    request: Request,
+    world: World,
+    reporter: Reporter,
+    wishes: Wishes,
+    *,
+    password: Secret | None = None,
+    ignore: Collection[str] = (),
+) -> Migrating:
+    """Take a hand-made registry over, to HTTPS, with every image, and return what was done.
+
+    Its data is never written to; it stays, stopped and renamed. Raises CheckFailed and NeedsConfirmation before
+    anything is touched; otherwise what the failing step raised, with the old one serving again. Killed at any moment,
+    the same call, or ``up``, goes on from what is there.
+    """
+    with Lock(resolve_request(request).spec.root, "migrate-to-https"):
+        migrating = plan_migration(request, world, wishes, password=password)
+        planned = migrating.planned
+        host = host_facts(planned.spec, planned.observed, world, planned.plan)
+        found = [*checks(planned.spec, planned.observed, host), *migration_checks(migrating)]
+        operations.refuse(reporter, found, ignore)
+        reporter.confirm(planned.plan, _question(planned))
+        operations.carry_out(planned, world, reporter, host, operation="migrate-to-https", password=password)
+    return migrating
+
+
+def migration_checks(migrating: Migrating) -> Iterator[Check]:
+    """What is to be known before a registry is taken over: what is left behind, and whether there is room."""
+    handmade, planned = migrating.handmade, migrating.planned
+    if handmade is not None:
+        yield ok("registry", f"{handmade.container.name}, {handmade.origin.words}")
+        for left in handmade.left:
+            yield warning(left.item, f"{left.value} is not carried over: {left.why}")
+    for step in planned.plan.flat:
+        if isinstance(step, CopyData):
+            yield from _room(step.source, Layout(planned.spec.root).data)
+
+
+def _room(source: Path, data: Path) -> Iterator[Check]:
+    from regdeploy.registry.transfer import Transfer  # noqa: PLC0415 - only where something is to be copied
+
+    space = Transfer(source, data).needs()
+    if space.links:
+        yield ok("space", f"{data} is on the disk of the images: they are linked, not copied")
+    elif space.missing_bytes:
+        what = f"{human_bytes(space.bytes)} are to be copied and {human_bytes(space.free_bytes)} are free"
+        yield stop("space", what, "make room, choose a folder on another disk with --root, or move them with --move")
+    else:
+        yield ok("space", f"{human_bytes(space.bytes)} to copy, {human_bytes(space.free_bytes)} free")
+
+
+def _question(planned: Planned) -> str:
+    migration = planned.observed.migration
+    name = migration.name if migration is not None else planned.spec.name
+    return f"{planned.spec.url} takes the place of {name}: clients are refused for a moment. Go on?"
+
+
+def _refuse_plain(spec: Spec) -> None:
+    if spec.tls is Tls.OFF:
+        raise UsageError("--domain", "is missing: HTTPS needs a name", "add --domain registry.example.com")
+
+
+def _chosen(request: Request, world: World, wishes: Wishes, spec: Spec) -> ContainerFacts:
+    """The registry to take over. Raises UsageError where it cannot be, or several could be meant."""
+    if wishes.container:
+        found = [one for one in world.engine.containers() if wishes.container in (one.name, one.id, one.id[:12])]
+        if not found:
+            names = ", ".join(one.name for one in old_registries(request, world)) or "none was found"
+            raise UsageError("--from", f"there is no container {wishes.container!r}", f"registries: {names}")
+    else:
+        found = list(old_registries(request, world))
+        current = world.engine.observe(spec.name).current
+        if current is not None and is_ours(current, spec.name):
+            found = [current]
+    if not found:
+        what = "no registry runs here that could be taken over"
+        raise NotDeployed("containers", what, "`regdeploy up --domain NAME` starts a new one; --from names a container")
+    if len(found) > 1 and found[0].name != spec.name:
+        raise UsageError("containers", f"several registries: {', '.join(one.name for one in found)}", _ASK)
+    return _takeable(world, found[0], spec)
+
+
+def _takeable(world: World, container: ContainerFacts, spec: Spec) -> ContainerFacts:
+    where = f"container {container.name}"
+    if container.deployment:
+        hint = "`regdeploy up --domain NAME` takes it to HTTPS" if is_saved(spec.root) else "`regdeploy status`"
+        raise UsageError(where, "is regdeploy's own: there is nothing to migrate", hint)
+    taken = world.engine.observe(spec.name).current
+    if taken is not None and taken.id != container.id:
+        what = f"cannot become {spec.name}: another container has that name"
+        raise UsageError(where, what, "choose another name with --name (and another folder with --root)")
+    if is_saved(spec.root):
+        raise UsageError(str(spec.root), "holds a deployment already", "choose another folder with --root")
+    return container
+
+
+def _read(world: World, container: ContainerFacts) -> Handmade:
+    image = world.engine.image(container.image_id)
+    generation = generation_of(container.entrypoint, container.command)
+    path = next((word for word in reversed(container.command) if word.endswith((".yml", ".yaml"))), "")
+    path = path or f"{config_folder(generation)}/config.yml"
+    config = world.engine.read_file(container.name, path)
+    return read_handmade(container, image, (config or b"").decode("utf-8", "replace"))
+
+
+def _settings_of(handmade: Handmade, wishes: Wishes) -> Mapping[str, object]:
+    """The settings that it amounts to; what is asked now is stronger."""
+    container = handmade.container
+    ports = [publish.host_port for publish in handmade.published]
+    keep = wishes.keep_localhost if wishes.keep_localhost is not None else bool(ports)
+    plain = [port for port in ports if port != 443]  # noqa: PLR2004 - HTTPS has it
+    return {
+        "image": container.image or container.image_id,
+        **({"localhost-port": plain[0]} if keep and plain else {}),
+    }
+
+
+def _migration(spec: Spec, handmade: Handmade, wishes: Wishes) -> Migration:
+    data, origin = Layout(spec.root).data, handmade.origin
+    source = origin.path
+    if source is None and storage_driver(handmade.variables) == "filesystem":
+        raise UsageError(f"container {handmade.container.name}", origin.words, "copy its images with a client instead")
+    if source == data:
+        source = None
+    elif source is not None and repository_names(data):
+        what = f"holds {len(repository_names(data))} repositories already"
+        raise UsageError(str(data), what, "choose another folder with --root, so that nothing is mixed")
+    return Migration(
+        container=handmade.container.id,
+        name=handmade.container.name,
+        restart_policy=handmade.container.restart_policy,
+        source=source,
+        htpasswd=handmade.htpasswd,
+        http_secret=handmade.http_secret.reveal() if handmade.http_secret else "",
+        variables=tuple(sorted(handmade.variables.items())),
+        leave_damaged=wishes.leave_damaged,
+        full=wishes.full,
+    )
