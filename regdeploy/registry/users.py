@@ -6,8 +6,11 @@ hence ``problems``. https://distribution.github.io/distribution/about/configurat
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from regdeploy.errors import HostError, UsageError
@@ -17,6 +20,10 @@ from regdeploy.secret import Secret
 MODE = 0o600
 #: Passwords are long and random, so a dearer hash only slows every request (and 12 costs 200 ms a request).
 BCRYPT_COST = 5
+#: Whose name begins so is let in for the length of one piece of work, and is no user to anybody else.
+TEMPORARY_PREFIX = ".regdeploy-"
+#: The least there is: nobody guesses 138 random bits, and a proof asks thousands of times, 1 ms less each.
+_TEMPORARY_COST = 4
 #: bcrypt looks at no more, and cutting in silence would accept wrong passwords.
 MAX_PASSWORD_BYTES = 72
 MAX_NAME_LENGTH = 255
@@ -39,6 +46,10 @@ def check_name(name: str, where: str = "--user") -> str:
         raise UsageError(where, f"{name!r} has blanks at its ends or control characters", "leave them out")
     if name.startswith("#"):
         raise UsageError(where, f"{name!r} starts with #, which makes it a comment in htpasswd", "start with a letter")
+    if name.startswith(TEMPORARY_PREFIX):
+        raise UsageError(
+            where, f"{name!r} starts with {TEMPORARY_PREFIX}, which regdeploy keeps for itself", "leave it"
+        )
     if len(name) > MAX_NAME_LENGTH:
         raise UsageError(where, f"{name[:20]!r}… is longer than {MAX_NAME_LENGTH} characters", "use a shorter name")
     return name
@@ -151,14 +162,42 @@ def problems(path: Path) -> str:
     return ""
 
 
-def _hash(password: Secret) -> str:
+@contextmanager
+def temporary_user(htpasswd: Path) -> Iterator[tuple[str, Secret]]:
+    """Let a random user in while the block runs; yields name and password. Nothing has to restart.
+
+    Afterwards the file has the bytes that it had, and is gone where there was none; what somebody else changed
+    meanwhile stays. After a kill the line remains, first in the file: ``read`` passes over it, nobody knows its
+    password, and the next writing takes it away. One block at a time, under the deployment's lock. Raises HostError.
+    """
+    name, password = f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}", generate_password()
+    before = _content(htpasswd)
+    line = f"{name}:{_hash(password, _TEMPORARY_COST)}\n".encode()
+    # First, not last: without it the rest is what it was to the byte, even where its last line does not end.
+    _replace(htpasswd, line + _without_temporary(before or b""))
+    try:
+        yield name, password
+    finally:
+        left = _without_temporary(_content(htpasswd) or b"")
+        if before is None and not left:
+            _discard(htpasswd)
+        else:
+            _replace(htpasswd, left)
+
+
+def _without_temporary(content: bytes) -> bytes:
+    lines = content.split(b"\n")
+    return b"\n".join(line for line in lines if not line.startswith(TEMPORARY_PREFIX.encode()))
+
+
+def _hash(password: Secret, cost: int = BCRYPT_COST) -> str:
     import bcrypt  # noqa: PLC0415 - only who sets or tries a password pays for it
 
-    return bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
+    return bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(cost)).decode()
 
 
 def _is_entry(line: str) -> bool:
-    return bool(line.strip()) and not line.strip().startswith("#")
+    return bool(line.strip()) and not line.strip().startswith(("#", TEMPORARY_PREFIX))
 
 
 def _split(line: str) -> tuple[str, str]:
@@ -171,13 +210,18 @@ def _split(line: str) -> tuple[str, str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return _parsed(path.read_bytes())
-    except FileNotFoundError:
-        return []
+        return _parsed(_content(path) or b"")
     except UnicodeError as error:
         raise HostError(
             str(path), "is not text", "move it away, then add the users again", code="host.files"
         ) from error
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise refusal(path, error) from error
 
@@ -189,4 +233,31 @@ def _parsed(content: bytes) -> list[str]:
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    write_whole(path, "".join(f"{line}\n" for line in lines).encode(), MODE)
+    _replace(path, _without_temporary("".join(f"{line}\n" for line in lines).encode()))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write it whole, and with another time than before: by that alone the registry sees that it is another one."""
+    before = _changed(path)
+    write_whole(path, content, MODE)
+    try:
+        if _changed(path) == before:  # within one tick of the kernel's clock, up to 10 ms
+            os.utime(path, ns=(before, before + 1))
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def _discard(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise refusal(path, error) from error

@@ -81,3 +81,17 @@ def test_every_kind_of_bcrypt_hash_lets_in(registry: Registry) -> None:
     for kind in "aby":
         path.write_text(text.replace("$2b$", f"$2{kind}$"))
         assert verdict(registry, "admin", "old") == ""
+
+
+def test_a_temporary_user_is_let_in_at_once_and_never_again(registry: Registry) -> None:
+    path = registry.folder / "auth/htpasswd"
+    before = path.read_bytes()
+    assert verdict(registry, "admin", "old") == ""
+    for _ in range(20):
+        with users.temporary_user(path) as (name, password):
+            assert verdict(registry, name, password.reveal()) == ""
+            assert verdict(registry, "admin", "old") == ""
+            assert verdict(registry, name, "guessed") != ""
+        assert verdict(registry, name, password.reveal()) != ""
+    assert verdict(registry, "admin", "old") == ""
+    assert path.read_bytes() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import bcrypt
@@ -141,6 +142,7 @@ def test_a_name_is_taken_away_with_all_its_lines(path: Path) -> None:
         ("a\n", "--user: 'a\\n' has blanks at its ends or control characters"),
         ("a\x07b", "--user: 'a\\x07b' has blanks at its ends or control characters"),
         ("\udcff", "--user: '\\udcff' has blanks at its ends or control characters"),
+        (".regdeploy-a", "--user: '.regdeploy-a' starts with .regdeploy-, which regdeploy keeps for itself"),
         ("#a", "--user: '#a' starts with #, which makes it a comment in htpasswd"),
         ("a" * 256, f"--user: {'a' * 20!r}… is longer than 255 characters"),
     ],
@@ -181,6 +183,81 @@ def test_random_passwords_differ_and_can_be_read_aloud(path: Path) -> None:
         assert not set("".join(groups)) & set("01ilo")
     users.set_password(path, "admin", Secret(made[0]))
     assert users.verify(path, "admin", Secret(made[0]))
+
+
+def temporary(path: Path, name: str) -> bytes:
+    """The line of a temporary user, as a killed run leaves it."""
+    with users.temporary_user(path) as (made, _):
+        line = path.read_bytes().partition(b"\n")[0] + b"\n"
+    return line.replace(made.encode(), f"{users.TEMPORARY_PREFIX}{name}".encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["", f"ana:{KNOWN}\n", f"ana:{KNOWN}", f"# ours\r\n\r\nana:{KNOWN}\r\n\n", f"\ufeffbob:{KNOWN}\ngarbage"]
+)
+def test_a_temporary_user_is_let_in_for_a_while_and_the_file_is_as_before(path: Path, text: str) -> None:
+    path.write_bytes(text.encode())
+    before, listed, problem = path.read_bytes(), users.read(path), users.problems(path)
+    with users.temporary_user(path) as (name, password):
+        first, _, rest = path.read_bytes().partition(b"\n")
+        found, _, value = first.decode().partition(":")
+        assert (found, rest) == (name, before)
+        assert value.startswith("$2b$04$")
+        assert bcrypt.checkpw(password.reveal().encode(), value.encode())
+        assert users.read(path) == listed
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_bytes() == before
+    assert users.problems(path) == problem
+
+
+def test_a_temporary_user_goes_when_the_work_fails_and_a_file_that_was_not_there_goes_too(path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), users.temporary_user(path):
+        assert path.exists()
+        raise KeyboardInterrupt
+    assert list(path.parent.iterdir()) == []
+
+
+def test_two_temporary_users_have_neither_name_nor_password_in_common(path: Path) -> None:
+    made = []
+    for _ in range(20):
+        with users.temporary_user(path) as (name, password):
+            made.append((name, password.reveal()))
+    assert len({name for name, _ in made}) == len({password for _, password in made}) == 20
+
+
+def test_who_is_added_meanwhile_stays(path: Path) -> None:
+    path.write_text(f"ana:{KNOWN}\n")
+    with users.temporary_user(path):
+        path.write_bytes(path.read_bytes() + f"bob:{KNOWN}\n".encode())
+    assert path.read_text() == f"ana:{KNOWN}\nbob:{KNOWN}\n"
+
+
+def test_what_a_killed_run_left_is_no_user_and_goes_with_the_next_writing(path: Path) -> None:
+    left = temporary(path, "dead")
+    path.write_bytes(left)
+    assert users.read(path) == ()
+    assert users.problems(path) == users.NOBODY
+    path.write_bytes(left + f"ana:{KNOWN}\ngarbage\n".encode())
+    assert users.read(path) == ("ana",)
+    assert users.problems(path) == "line 3 is not NAME:HASH: the registry answers 400 to everybody"
+    assert not users.remove(path, ".regdeploy-dead")
+    users.set_password(path, "bob", Secret("x"))
+    assert users.read(path) == ("ana", "bob")
+    assert b".regdeploy-" not in path.read_bytes()
+    path.write_bytes(left + f"ana:{KNOWN}\n".encode())
+    with users.temporary_user(path) as (name, _):
+        assert [line.partition(b":")[0] for line in path.read_bytes().splitlines()] == [name.encode(), b"ana"]
+    assert path.read_text() == f"ana:{KNOWN}\n"
+
+
+def test_every_writing_gives_the_file_another_time_since_the_registry_looks_at_that_alone(path: Path) -> None:
+    path.write_text(f"ana:{KNOWN}\n")
+    times = [path.stat().st_mtime_ns]
+    for _ in range(50):
+        with users.temporary_user(path):
+            times.append(path.stat().st_mtime_ns)
+        times.append(path.stat().st_mtime_ns)
+    assert all(before != after for before, after in pairwise(times))
 
 
 def _good(check: str, text: str) -> bool:
