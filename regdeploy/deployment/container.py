@@ -25,6 +25,7 @@ from regdeploy.deployment.steps import (
 )
 from regdeploy.deployment.workload import desired_workload, differences, is_ours, short, start_of
 from regdeploy.engine.model import ContainerFacts, ImageFacts, Workload
+from regdeploy.secret import Secret
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def plan_container(
             return ContainerPlan(prepare=fetch, finish=(*finish, *clear))
         why = "; ".join(map(str, changed))
     else:
-        why = _why_new(spec, observed)
+        why = _why_new(spec, observed, config_text)
     return _replace(spec, observed, desired, fetch, why, now)
 
 
@@ -74,16 +75,26 @@ def _image(spec: Spec, observed: Observed) -> tuple[ImageFacts | None, tuple[Ste
     return given, (FetchImage(reference=spec.image, archive=spec.image_archive, why=why),)
 
 
-def _why_new(spec: Spec, observed: Observed) -> str:
+def _why_new(spec: Spec, observed: Observed, config_text: str) -> str:
     there = observed.workload
     current = there.current
     if current is None:
         return "a replacement was interrupted" if there.previous else "nothing runs yet"
     if not is_ours(current, spec.name):
-        return describe_foreign(current) if observed.migration is None else "it is to serve over HTTPS, with every image"
+        return describe_foreign(current) if observed.migration is None else _taken_over(spec, observed, config_text)
     if observed.image is None:
         return f"the image is to be {spec.image}"
     return "the upload secret is missing"
+
+
+def _taken_over(spec: Spec, observed: Observed, config_text: str) -> str:
+    """Why a hand-made registry is replaced: to serve over HTTPS, or where it does so, each thing that changes."""
+    there, migration = observed.workload.current, observed.migration
+    if there is None or migration is None or migration.source is not None or observed.image is None:
+        return "it is to serve over HTTPS, with every image"
+    secret = observed.http_secret or Secret(migration.http_secret or "a new one")
+    desired = desired_workload(spec, observed.image, observed.engine, secret, config_text, observed.variables)
+    return f"{there.name} is taken over as it is, but for: {'; '.join(map(str, differences(desired, there)))}"
 
 
 def describe_foreign(container: ContainerFacts) -> str:

@@ -5,29 +5,28 @@ find → read how it was started → the spec it amounts to, under what is asked
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from regdeploy.deployment import operations
+from regdeploy.deployment.adopting import migrated_settings, read, to_migration
 from regdeploy.deployment.check import Check, ok, stop, warning
 from regdeploy.deployment.checks import checks, human_bytes
-from regdeploy.deployment.handmade import Handmade, candidates, read_handmade
+from regdeploy.deployment.handmade import Handmade, candidates
 from regdeploy.deployment.layout import Layout
-from regdeploy.deployment.migration import Migration
 from regdeploy.deployment.observe import host_facts, read_migration
 from regdeploy.deployment.operations import Planned
 from regdeploy.deployment.reporting import Reporter
 from regdeploy.deployment.request import Request, is_saved, resolve_request
 from regdeploy.deployment.settings import Tls
-from regdeploy.deployment.spec import Resolved, Spec
+from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import CopyData, SettleWorkload
-from regdeploy.deployment.workload import is_ours, storage_driver
+from regdeploy.deployment.workload import is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
 from regdeploy.errors import NotDeployed, UsageError
 from regdeploy.frozen import frozen
 from regdeploy.host.lock import Lock
-from regdeploy.registry.images import config_folder, generation_of
 from regdeploy.registry.storage import repository_names
 from regdeploy.secret import Secret
 
@@ -94,10 +93,11 @@ def plan_migration(request: Request, world: World, wishes: Wishes, *, password: 
         _refuse_plain(resolved.spec)
         return Migrating(planned=operations.planned(resolved, world, password), handmade=None)
     container = _chosen(request, world, wishes, resolved.spec)
-    handmade = _read(world, container)
-    resolved = resolve_request(request, _settings_of(handmade, wishes))
+    handmade = read(container, world)
+    keep = wishes.keep_localhost is not False
+    resolved = resolve_request(request, migrated_settings(handmade, keep_localhost=keep))
     _refuse_plain(resolved.spec)
-    migration = _migration(resolved.spec, handmade, wishes)
+    migration = to_migration(resolved.spec, handmade, leave_damaged=wishes.leave_damaged, full=wishes.full)
     return Migrating(
         planned=operations.planned(resolved, world, password, migration=migration),
         handmade=handmade,
@@ -198,47 +198,3 @@ def _takeable(world: World, container: ContainerFacts, spec: Spec) -> ContainerF
     if is_saved(spec.root):
         raise UsageError(str(spec.root), "holds a deployment already", "choose another folder with --root")
     return container
-
-
-def _read(world: World, container: ContainerFacts) -> Handmade:
-    image = world.engine.image(container.image_id)
-    generation = generation_of(container.entrypoint, container.command)
-    path = next((word for word in reversed(container.command) if word.endswith((".yml", ".yaml"))), "")
-    path = path or f"{config_folder(generation)}/config.yml"
-    config = world.engine.read_file(container.name, path)
-    return read_handmade(container, image, (config or b"").decode("utf-8", "replace"))
-
-
-def _settings_of(handmade: Handmade, wishes: Wishes) -> Mapping[str, object]:
-    """The settings that it amounts to; what is asked now is stronger."""
-    container = handmade.container
-    ports = [publish.host_port for publish in handmade.published]
-    keep = wishes.keep_localhost if wishes.keep_localhost is not None else bool(ports)
-    plain = [port for port in ports if port != 443]  # noqa: PLR2004 - HTTPS has it
-    return {
-        "image": container.image or container.image_id,
-        **({"localhost-port": plain[0]} if keep and plain else {}),
-    }
-
-
-def _migration(spec: Spec, handmade: Handmade, wishes: Wishes) -> Migration:
-    data, origin = Layout(spec.root).data, handmade.origin
-    source = origin.path
-    if source is None and storage_driver(handmade.variables) == "filesystem":
-        raise UsageError(f"container {handmade.container.name}", origin.words, "copy its images with a client instead")
-    if source == data:
-        source = None
-    elif source is not None and repository_names(data):
-        what = f"holds {len(repository_names(data))} repositories already"
-        raise UsageError(str(data), what, "choose another folder with --root, so that nothing is mixed")
-    return Migration(
-        container=handmade.container.id,
-        name=handmade.container.name,
-        restart_policy=handmade.container.restart_policy,
-        source=source,
-        htpasswd=handmade.htpasswd,
-        http_secret=handmade.http_secret.reveal() if handmade.http_secret else "",
-        variables=tuple(sorted(handmade.variables.items())),
-        leave_damaged=wishes.leave_damaged,
-        full=wishes.full,
-    )

@@ -15,6 +15,8 @@ from typing import Any
 from regdeploy.errors import HostError
 from regdeploy.frozen import frozen
 
+#: How the names of a certificate and key begin from now on that lay where links of ours belong.
+OWN = "own-"
 _HINT = "move that file away, and run `regdeploy migrate-to-https` again"
 
 

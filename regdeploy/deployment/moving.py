@@ -15,6 +15,7 @@ from regdeploy.deployment.steps import (
     EndMigration,
     KeepAccess,
     KeepSettings,
+    MoveAside,
     RenameWorkload,
     Step,
     StopWorkload,
@@ -53,10 +54,11 @@ def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
     replaced = current is not None and old is None
     copy: tuple[Step, ...] = ()
     switch: list[Step] = []
-    if old is not None and old.running and not stopped:
+    if source is not None and old is not None and old.running and not stopped:
         switch.append(StopWorkload(why=f"nothing may be pushed to {old.name} from here on", interrupts=True))
     if source is not None and not replaced:
-        copy = (CopyData(source=source, why=f"from {source}, while {migration.name} serves"),)
+        while_serving = f", while {migration.name} serves" if old is not None and old.running else ""
+        copy = (CopyData(source=source, why=f"from {source}{while_serving}"),)
         switch.append(CopyRest(source=source, why="what was pushed meanwhile"))
     return MovePlan(
         begin=_begin(observed),
@@ -86,6 +88,9 @@ def _keep(observed: Observed) -> tuple[Step, ...]:
     steps: list[Step] = []
     if migration.htpasswd is not None and not observed.users:
         steps.append(KeepAccess(htpasswd=migration.htpasswd, why=f"who logs in to {migration.name} goes on to"))
+    if observed.aside:
+        names = ", ".join(before.name for before, _ in observed.aside)
+        steps.append(MoveAside(files=observed.aside, why=f"{names} will be links to what is current"))
     if observed.variables != observed.extra:
         steps.append(KeepSettings(variables=migration.variables, why=f"{migration.name} has them"))
     return tuple(steps)

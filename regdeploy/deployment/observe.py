@@ -12,7 +12,7 @@ from pathlib import Path
 from regdeploy.deployment.challenge import Challenge, challenges
 from regdeploy.deployment.domains import is_ip
 from regdeploy.deployment.layout import Layout
-from regdeploy.deployment.migration import Migration, from_json
+from regdeploy.deployment.migration import OWN, Migration, from_json
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.request import read_text
@@ -116,8 +116,21 @@ def observe(
         attempts=attempts_of(spec) if spec.tls is Tls.ACME else None,
         migration=migration,
         begun=noted is not None,
+        aside=_aside(spec),
         extra=extra_of(spec),
     )
+
+
+def _aside(spec: Spec) -> tuple[tuple[Path, Path], ...]:
+    """The files of a hand-made registry's own pair that are not called yet as the spec has it."""
+    paths = [path for path in (spec.cert, spec.key) if path is not None and path != _as_it_lies(path)]
+    return tuple((_as_it_lies(path), path) for path in paths)
+
+
+def _as_it_lies(path: Path) -> Path:
+    """``path``, or the name that the file has before it is taken over."""
+    before = path.with_name(path.name.removeprefix(OWN))
+    return before if not path.exists() and before.is_file() and not before.is_symlink() else path
 
 
 def read_migration(path: Path) -> Migration | None:
@@ -178,7 +191,7 @@ def read_pair(spec: Spec, world: World) -> Bundle:
     for option, path in (("--cert", spec.cert), ("--key", spec.key)):
         assert path is not None, "resolve() refuses --tls files without both"
         try:
-            contents.append(path.read_bytes())
+            contents.append(_as_it_lies(path).read_bytes())
         except OSError as error:
             raise UsageError(option, f"{path}: {error.strerror or error}", "give the path of a PEM file") from error
     try:

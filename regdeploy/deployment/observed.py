@@ -39,8 +39,9 @@ class Observed:
     may have read another config.yml; ``timer`` is systemd's, None where there is none to be
     had, or none is wanted; ``stopped`` is the id of the container that a run stopped for a challenge and never started;
     ``migration`` is the hand-made registry that is being taken over, ``begun`` that this is written down, and then
-    ``workload.current`` is its container, under whatever name, until ours has its place; ``extra`` are the registry's
-    further variables as they are on disk.
+    ``workload.current`` is its container, under whatever name, until ours has its place; ``aside`` are files that must
+    give way to links of ours, each with its new name; ``extra`` are the registry's further variables as they are on
+    disk.
     """
 
     engine: EngineFacts
@@ -65,6 +66,7 @@ class Observed:
     stopped: str = ""
     migration: Migration | None = None
     begun: bool = False
+    aside: tuple[tuple[Path, Path], ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

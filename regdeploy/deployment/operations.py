@@ -16,7 +16,7 @@ from regdeploy.deployment.checks import Check, Verdict, checks
 from regdeploy.deployment.history import Entry, record
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.migration import Migration
-from regdeploy.deployment.observe import host_facts, observe
+from regdeploy.deployment.observe import EngineView, host_facts, look_at_engine, observe
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.obtain import acme_settings
 from regdeploy.deployment.plan import Plan, plan
@@ -57,9 +57,8 @@ class Planned:
 
 def plan_up(request: Request, world: World, *, password: Secret | None = None) -> Planned:
     """Look, and say what ``up`` would do. Changes nothing, takes no lock, makes no file. Raises what ``up`` raises."""
-    resolved = resolve_request(request)
-    refuse_unsafe(resolved.spec.root, world.uid)
-    return planned(resolved, world, password)
+    refuse_unsafe(resolve_request(request).spec.root, world.uid)
+    return _planned_up(request, world, password)
 
 
 def up(
@@ -79,7 +78,7 @@ def up(
     """
     refuse_unsafe(resolve_request(request).spec.root, world.uid)
     with Lock(resolve_request(request).spec.root, operation):
-        found = planned(resolve_request(request), world, password)  # what was saved may have changed until now
+        found = _planned_up(request, world, password)  # what was saved may have changed until now
         if found.plan.steps:
             host = host_facts(found.spec, found.observed, world, found.plan)
             refuse(reporter, checks(found.spec, found.observed, host), ignore)
@@ -89,12 +88,34 @@ def up(
     return found
 
 
+def _planned_up(request: Request, world: World, password: Secret | None) -> Planned:
+    """The plan of ``up``. A hand-made registry that serves what is asked for already is adopted with what it has."""
+    resolved = resolve_request(request)
+    spec = resolved.spec
+    view = look_at_engine(spec, world)
+    current = view.workload.current
+    if is_saved(spec.root) or current is None or is_ours(current, spec.name) or spec.tls is Tls.OFF:
+        return planned(resolved, world, password, view=view)
+    from regdeploy.deployment import adopting  # noqa: PLC0415 - only where there is one
+
+    handmade = adopting.adoptable(current, world, spec)
+    if handmade is None:
+        return planned(resolved, world, password, view=view)
+    resolved = resolve_request(request, adopting.adopted_settings(handmade, spec.root))
+    return planned(resolved, world, password, migration=adopting.to_migration(resolved.spec, handmade))
+
+
 def planned(
-    resolved: Resolved, world: World, password: Secret | None, *, migration: Migration | None = None
+    resolved: Resolved,
+    world: World,
+    password: Secret | None,
+    *,
+    migration: Migration | None = None,
+    view: EngineView | None = None,
 ) -> Planned:
     """Look, and plan for ``resolved``; ``migration`` is one that is to begin. Changes nothing."""
     spec = resolved.spec
-    observed = with_archive(resolved, observe(spec, world, password=password, migration=migration))
+    observed = with_archive(resolved, observe(spec, world, password=password, migration=migration, view=view))
     config_text = render_config(tls=spec.tls is not Tls.OFF)
     return Planned(resolved=resolved, observed=observed, plan=plan(resolved, observed, config_text, world.now()))
 

@@ -1,0 +1,85 @@
+"""A hand-made container as the deployment that it amounts to: read how it was started, and carry over what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from regdeploy.deployment.handmade import Handmade, read_handmade
+from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.migration import OWN, Migration
+from regdeploy.deployment.settings import Tls
+from regdeploy.deployment.spec import Spec
+from regdeploy.deployment.workload import storage_driver
+from regdeploy.deployment.world import World
+from regdeploy.engine.model import ContainerFacts
+from regdeploy.errors import ImageError, UsageError
+from regdeploy.registry.images import config_folder, generation_of
+from regdeploy.registry.storage import repository_names
+
+HTTPS = 443
+
+
+def read(container: ContainerFacts, world: World) -> Handmade:
+    """How it was started, its config.yml included. Raises EngineError, and ImageError where it is no registry."""
+    generation = generation_of(container.entrypoint, container.command)
+    path = next((word for word in reversed(container.command) if word.endswith((".yml", ".yaml"))), "")
+    config = world.engine.read_file(container.name, path or f"{config_folder(generation)}/config.yml")
+    image = world.engine.image(container.image_id)
+    return read_handmade(container, image, (config or b"").decode("utf-8", "replace"))
+
+
+def adoptable(container: ContainerFacts, world: World, spec: Spec) -> Handmade | None:
+    """A hand-made registry over HTTPS whose images lie where those of ``spec`` do, so that ``up`` has nothing to copy."""
+    try:
+        handmade = read(container, world)
+    except ImageError:  # no registry: what it is, the plan says
+        return None
+    shares = handmade.origin.path == Layout(spec.root).data
+    return handmade if shares and handmade.tls is not None else None
+
+
+def adopted_settings(handmade: Handmade, root: Path) -> Mapping[str, object]:
+    """The settings that a hand-made HTTPS registry amounts to: its image, port and own certificate."""
+    assert handmade.tls is not None, "adoptable() asks for one"
+    cert, key = (_kept(path, root) for path in handmade.tls)
+    return {**_image(handmade), "tls": Tls.FILES.value, "cert": cert, "key": key, "port": handmade.published[0].host_port}
+
+
+def migrated_settings(handmade: Handmade, *, keep_localhost: bool) -> Mapping[str, object]:
+    """The settings that a hand-made plain registry amounts to: its image, and its port for this host."""
+    plain = [publish.host_port for publish in handmade.published if publish.host_port != HTTPS]
+    return {**_image(handmade), **({"localhost-port": plain[0]} if keep_localhost and plain else {})}
+
+
+def _image(handmade: Handmade) -> Mapping[str, object]:
+    return {"image": handmade.container.image or handmade.container.image_id}
+
+
+def to_migration(spec: Spec, handmade: Handmade, *, leave_damaged: bool = False, full: bool = False) -> Migration:
+    """What there is to take over. Raises UsageError where its images cannot be had, or would be mixed with others."""
+    data, origin = Layout(spec.root).data, handmade.origin
+    source = origin.path
+    if source is None and storage_driver(handmade.variables) == "filesystem":
+        raise UsageError(f"container {handmade.container.name}", origin.words, "copy its images with a client instead")
+    if source == data:
+        source = None
+    elif source is not None and (there := repository_names(data)):
+        what = f"holds {len(there)} repositories already"
+        raise UsageError(str(data), what, "choose another folder with --root, so that nothing is mixed")
+    return Migration(
+        container=handmade.container.id,
+        name=handmade.container.name,
+        restart_policy=handmade.container.restart_policy,
+        source=source,
+        htpasswd=handmade.htpasswd,
+        http_secret=handmade.http_secret.reveal() if handmade.http_secret else "",
+        variables=tuple(sorted(handmade.variables.items())),
+        leave_damaged=leave_damaged,
+        full=full,
+    )
+
+
+def _kept(path: Path, root: Path) -> Path:
+    """Where the file is to be found once it is taken over: links of ours take the names in certs/."""
+    return path.with_name(f"{OWN}{path.name}") if path.parent == Layout(root).certs else path
