@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from regdeploy.engine.client import Client
 from regdeploy.engine.facts import container_facts, names_of
+from regdeploy.engine.file_reading import only_file
 from regdeploy.engine.images import Images
 from regdeploy.engine.model import (
     ContainerFacts,
@@ -60,9 +61,26 @@ class DockerContainers:
         from docker.errors import NotFound  # noqa: PLC0415 - heavy
 
         try:
-            return container_facts(self._client.api.inspect_container(name))
+            answer = self._client.api.inspect_container(name)
         except NotFound:
             return None  # removed since it was listed
+        names = [entry["Name"] for entry in answer.get("Mounts") or () if entry.get("Type") == "volume"]
+        return container_facts(answer, {volume: self._volume(volume) for volume in names})
+
+    def _volume(self, name: str) -> Mapping[str, Any]:
+        from docker.errors import APIError  # noqa: PLC0415 - heavy
+
+        try:
+            return self._client.api.inspect_volume(name)  # type: ignore[no-any-return, no-untyped-call]
+        except APIError:
+            return {}  # removed meanwhile, or its plugin does not answer
+
+    def find(self, name: str) -> ContainerFacts | None:
+        """Return the container of that name or whole id, or None."""
+        with self._client.speaking(f"container {name}"):
+            found = self._inspect(name)
+        # The engine also takes the beginning of an id.
+        return found if found is not None and name in (found.name, found.id) else None
 
     def create(self, name: str, workload: Workload) -> None:
         """Create it. Raises EngineError, ``host.files`` where a folder to mount is missing: Docker would make it."""
@@ -117,10 +135,27 @@ class DockerContainers:
                         raise
                     time.sleep(0.05)
 
-    def set_restart_policy(self, name: str, policy: str) -> None:
+    def set_restart_policy(self, name: str, policy: str, retries: int = 0) -> None:
         """Change when the engine starts it by itself."""
+        wanted: Any = {"Name": policy, "MaximumRetryCount": retries}
         with self._client.speaking(f"container {name}"):
-            self._client.api.update_container(name, restart_policy={"Name": policy})  # type: ignore[arg-type]
+            self._client.api.update_container(name, restart_policy=wanted)
+
+    def read_file(self, name: str, path: str) -> bytes | None:
+        """Return a file's bytes, from its mounts as well, whether it runs or not; see Engine."""
+        from docker.errors import NotFound  # noqa: PLC0415 - heavy
+
+        where = f"container {name}"
+        with self._client.speaking(where):
+            try:
+                stream, about = self._client.api.get_archive(name, path)
+                target = (about or {}).get("linkTarget")  # what a link leads to at last, as seen from inside
+                if target:
+                    stream, _ = self._client.api.get_archive(name, target)
+                return only_file(where, path, stream)
+            except NotFound:
+                self._client.api.inspect_container(name)  # which raises, where it is the container that is not there
+                return None
 
     def logs(self, name: str, tail: int, *, follow: bool) -> Iterator[str]:
         """Yield the last ``tail`` lines of both streams; bytes that are no UTF-8 come as U+FFFD.

@@ -50,6 +50,10 @@ class DockerEngine(Workloads):
         """Load the one image of an archive; see Engine."""
         return self._images.load(archive, report, self._client.version.get("Arch") or "", tag_as)
 
+    def tag(self, image_id: str, reference: str) -> None:
+        """Have ``reference`` name that image; see Engine."""
+        self._images.tag(image_id, reference)
+
     def publishers(self, port: int) -> tuple[tuple[str, str], ...]:
         """Return (container name, host ip) for each running container that publishes that TCP port of the host."""
         with self._client.speaking():

@@ -11,7 +11,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
-from regdeploy.engine.model import ContainerFacts, ContainerState, EngineFacts, Health, ImageFacts, Mount, Publish
+from regdeploy.engine.model import (
+    Attachment,
+    ContainerFacts,
+    ContainerState,
+    EngineFacts,
+    Health,
+    ImageFacts,
+    Mount,
+    Publish,
+)
+from regdeploy.engine.run_flags import run_flags
 
 Json = Mapping[str, Any]
 
@@ -20,13 +30,14 @@ _HEALTH = frozenset(get_args(Health))
 _ENDED = ("exited", "dead", "restarting")
 
 
-def container_facts(answer: Json) -> ContainerFacts:
-    """One container from its inspection."""
+def container_facts(answer: Json, volumes: Mapping[str, Json] | None = None) -> ContainerFacts:
+    """One container from its inspection, and the volumes in it from theirs (``GET /volumes/NAME``), by name."""
     config, host, state = _part(answer, "Config"), _part(answer, "HostConfig"), _part(answer, "State")
     status = state.get("Status")
     started = _time(state.get("StartedAt"))
     health = _part(state, "Health").get("Status")
-    logs = _part(host, "LogConfig")
+    logs, restart = _part(host, "LogConfig"), _part(host, "RestartPolicy")
+    layers = _part(_part(answer, "GraphDriver"), "Data")
     return ContainerFacts(
         id=answer["Id"],
         name=answer["Name"].lstrip("/"),
@@ -39,7 +50,7 @@ def container_facts(answer: Json) -> ContainerFacts:
         image=config.get("Image") or "",
         image_id=answer.get("Image") or "",
         environment=_environment(config),
-        mounts=_mounts(answer, host),
+        mounts=_mounts(answer, host, volumes or {}),
         publishes=_publishes(answer, host),
         command=tuple(config.get("Cmd") or ()),
         entrypoint=tuple(config.get("Entrypoint") or ()),
@@ -49,10 +60,23 @@ def container_facts(answer: Json) -> ContainerFacts:
         read_only=bool(host.get("ReadonlyRootfs")),
         no_new_privileges=any(_sets_no_new_privileges(option) for option in host.get("SecurityOpt") or ()),
         pids_limit=limit if (limit := host.get("PidsLimit") or 0) > 0 else None,
-        restart_policy=_part(host, "RestartPolicy").get("Name") or "no",
+        restart_policy=restart.get("Name") or "no",
+        restart_retries=restart.get("MaximumRetryCount") or 0,
+        auto_remove=bool(host.get("AutoRemove")),
         stop_timeout=config.get("StopTimeout"),
         log_options=dict(logs.get("Config") or {}) if logs.get("Type") == "json-file" else {},
+        log_driver=logs.get("Type") or "",
+        log_driver_options=dict(logs.get("Config") or {}),
         network_mode=host.get("NetworkMode") or "",
+        networks=_networks(answer),
+        user=config.get("User") or "",
+        hostname=_hostname(answer, config, host),
+        working_dir=config.get("WorkingDir") or "",
+        privileged=bool(host.get("Privileged")),
+        healthcheck=(_part(config, "Healthcheck").get("Test") or ["NONE"])[0] != "NONE",
+        flags=run_flags(host),
+        layer=layers.get("UpperDir") or "",
+        lower=tuple(filter(None, (layers.get("LowerDir") or "").split(":"))),
         userns_mode=host.get("UsernsMode") or "",
         selinux_relabel=_relabelled(answer),
     )
@@ -156,8 +180,29 @@ def _sets_no_new_privileges(option: str) -> bool:
     return name == "no-new-privileges" and value in ("", "true")
 
 
-def _mounts(answer: Json, host: Json) -> tuple[Mount, ...]:
-    mounts = [_mount(entry) for entry in answer.get("Mounts") or ()]
+def _networks(answer: Json) -> tuple[Attachment, ...]:
+    """Engines before 25 put the short id among the aliases."""
+    known = {answer["Id"][:12], answer["Name"].lstrip("/")}
+    there = _part(_part(answer, "NetworkSettings"), "Networks")
+    return tuple(
+        Attachment(
+            network=name,
+            aliases=tuple(alias for alias in entry.get("Aliases") or () if alias not in known),
+            address=_part(entry, "IPAMConfig").get("IPv4Address") or "",
+        )
+        for name, entry in sorted(there.items())
+    )
+
+
+def _hostname(answer: Json, config: Json, host: Json) -> str:
+    """Where it was chosen; in the host's network or another container's it is theirs."""
+    name: str = config.get("Hostname") or ""
+    shared = (host.get("NetworkMode") or "").partition(":")[0] in ("host", "container")
+    return "" if shared or name == answer["Id"][:12] else name
+
+
+def _mounts(answer: Json, host: Json, volumes: Mapping[str, Json]) -> tuple[Mount, ...]:
+    mounts = [_mount(entry, volumes) for entry in answer.get("Mounts") or ()]
     told = {mount.target for mount in mounts}
     mounts += [Mount("", target, kind="tmpfs") for target in host.get("Tmpfs") or {} if target not in told]
     return tuple(sorted(mounts, key=lambda mount: mount.target))  # the engine's order changes from answer to answer
@@ -169,13 +214,34 @@ def _relabelled(answer: Json) -> bool:
     return bool(modes) and all({"z", "Z"} & set(mode.split(",")) for mode in modes)
 
 
-def _mount(entry: Json) -> Mount:
+def _mount(entry: Json, volumes: Mapping[str, Json]) -> Mount:
     kind = entry.get("Type")
     if kind == "volume":
-        return Mount(entry["Name"], entry["Destination"], read_only=not entry.get("RW"), kind="volume")
+        return Mount(
+            entry["Name"],
+            entry["Destination"],
+            read_only=not entry.get("RW"),
+            kind="volume",
+            volume_path=_volume_path(entry, volumes.get(entry["Name"]) or {}),
+            volume_driver=entry.get("Driver") or "",
+        )
     if kind == "tmpfs":
         return Mount("", entry["Destination"], kind="tmpfs")
     return Mount(entry.get("Source") or "", entry["Destination"], read_only=not entry.get("RW"))
+
+
+def _volume_path(entry: Json, volume: Json) -> str:
+    """Where what is in a volume lies, also while no container uses it.
+
+    A local volume with options is a mount of its own, which Docker unmounts when the last container stops: its folder
+    is then an empty one. What is bound in there has a folder that stays.
+    """
+    options = volume.get("Options") or {}
+    if (entry.get("Driver") or "local") != "local":
+        return ""
+    if options.get("device") and "bind" in (options.get("o") or "").split(","):
+        return str(options["device"])
+    return "" if options.get("device") or options.get("type") else entry.get("Source") or ""
 
 
 def _publishes(answer: Json, host: Json) -> tuple[Publish, ...]:

@@ -136,15 +136,19 @@ class Images:
         if "@" in tag_as:
             what = f"holds {', '.join(image.tags) or image.id}, which is not {tag_as}"
             raise ImageError(where, what, "name it with --image", code="image.archive")
-        from docker.utils import parse_repository_tag  # noqa: PLC0415 - heavy
-
-        repository, tag = parse_repository_tag(tag_as)
-        with self._client.speaking(f"image {tag_as}"):
-            self._client.api.tag(image.id, repository, tag or "latest", force=True)
+        self.tag(image.id, tag_as)
         named = self.find(tag_as)
         if named is None or named.id != image.id:
             raise EngineError(f"image {tag_as}", "something else changed it meanwhile", "run the same command again")
         return named
+
+    def tag(self, image_id: str, reference: str) -> None:
+        """Have ``reference`` name that image; see Engine."""
+        from docker.utils import parse_repository_tag  # noqa: PLC0415 - heavy
+
+        repository, tag = parse_repository_tag(reference)
+        with self._client.speaking(f"image {reference}"):
+            self._client.api.tag(image_id, repository, tag or "latest", force=True)
 
 
 class _Layers:

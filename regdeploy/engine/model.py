@@ -6,6 +6,7 @@ said. All are frozen; environments are left out of ``repr`` because they may hol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,8 @@ LABEL_FILES = "io.regdeploy.files"
 ContainerState = Literal["created", "running", "restarting", "exited", "paused", "dead"]
 Health = Literal["healthy", "unhealthy", "starting", "none"]
 MountKind = Literal["bind", "volume", "tmpfs"]
+
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 
 def candidate_name(name: str) -> str:
@@ -42,6 +45,24 @@ class Mount:
     target: str
     read_only: bool = False
     kind: MountKind = "bind"
+    volume_path: str = field(default="", compare=False)
+    """The folder of a volume on the engine's host, as the engine says; empty where nobody asked for it."""
+    volume_driver: str = field(default="", compare=False)
+    """Who keeps the volume: ``local``, or the name of a plugin."""
+
+    @property
+    def path(self) -> str:
+        """The folder (or file) on the engine's host, which is there with the container stopped as well.
+
+        Empty where there is none, or none that is known: a tmpfs, a volume of a plugin or of a network file system,
+        which is only mounted while a container that uses it runs.
+        """
+        return self.source if self.kind == "bind" else self.volume_path
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether it is a volume that nobody has named: of ``-v /folder``, or of an image's VOLUME."""
+        return self.kind == "volume" and _ANONYMOUS.fullmatch(self.source) is not None
 
 
 @dataclass(frozen=True)
@@ -85,6 +106,17 @@ class Workload:
 
 
 @frozen
+class Attachment:
+    """A network that a container is in."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    """The names it was given there, without its own and its id."""
+    address: str = ""
+    """The IPv4 address that was asked for; empty where the engine chose."""
+
+
+@frozen
 class ContainerFacts:
     """One container as the engine describes it. Times are aware UTC."""
 
@@ -115,9 +147,36 @@ class ContainerFacts:
     no_new_privileges: bool = False
     pids_limit: int | None = None
     restart_policy: str = ""
+    restart_retries: int = 0
+    """How often ``on-failure`` tries; 0 is for ever."""
+    auto_remove: bool = False
+    """Whether the engine removes it, with its anonymous volumes, as soon as it stops (``--rm``)."""
     stop_timeout: int | None = None
     log_options: Mapping[str, str] = field(default_factory=dict)
+    """Those of json-file."""
+    log_driver: str = ""
+    log_driver_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Whatever the driver; they may hold secrets (``splunk-token``)."""
     network_mode: str = ""
+    networks: tuple[Attachment, ...] = ()
+    """By name; the default ``bridge`` included."""
+    user: str = ""
+    """Empty is root."""
+    hostname: str = ""
+    """Empty where the engine chose it: then it is the short id."""
+    working_dir: str = ""
+    privileged: bool = False
+    healthcheck: bool = False
+    """Whether it has one, its image's own included."""
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What else it was started with, by the flag of ``docker run``: ``{"--memory": ("512m",)}``.
+
+    The flags are those of :mod:`regdeploy.engine.run_flags`, limits, devices, DNS and links among them.
+    """
+    layer: str = ""
+    """The folder on the engine's host with all that was written in it, mounts aside; empty where it is not known."""
+    lower: tuple[str, ...] = ()
+    """The folders below ``layer``, which are its image's, the uppermost first."""
     userns_mode: str = ""
     selinux_relabel: bool = False
     """Whether the host's folders in it were given an SELinux label for it (``:z``, ``:Z``)."""

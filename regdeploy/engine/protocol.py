@@ -50,6 +50,13 @@ class Engine(Protocol):
         """
         ...
 
+    def tag(self, image_id: str, reference: str) -> None:
+        """Have ``reference`` (tag ``latest`` unless one is given) name that image, whatever it named before.
+
+        Idempotent. Raises ImageError with code ``image.not-found`` where the engine has no such image.
+        """
+        ...
+
     def observe(self, name: str) -> ObservedWorkload:
         """Return the containers NAME, NAME-next and NAME-previous."""
         ...
@@ -88,8 +95,9 @@ class Engine(Protocol):
         """Say that the current container is proved: NAME-previous is removed, or renamed and left stopped.
 
         One that is kept does not come back when the engine restarts: a restart policy that would start it although it
-        was stopped (``always``, ``on-failure``) becomes ``no``. Raises EngineError where NAME-previous was made by
-        somebody else and no ``keep_as`` is given, and where no current container runs.
+        was stopped (``always``, ``on-failure``) becomes ``no``; ``set_restart_policy`` gives it back. Raises
+        EngineError where NAME-previous was made by somebody else and no ``keep_as`` is given, and where no current
+        container runs.
         """
         ...
 
@@ -107,6 +115,32 @@ class Engine(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove the container NAME, running or not, but none of its volumes; absent is fine."""
+        ...
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a container, by whomever it was made, another name; one that has it already is fine.
+
+        ``name`` may be its whole id: then no other container of that name can be taken for it after a kill. By its
+        name, one that is not there any more counts as renamed where there is one called ``new_name``. Raises
+        EngineError where another container has the new name, and with code ``engine.not-found`` where it is not there.
+        """
+        ...
+
+    def set_restart_policy(self, name: str, policy: str, retries: int = 0) -> None:
+        """Have the engine start a container by itself as ``policy`` says, by whomever it was made; idempotent.
+
+        ``policy`` and ``retries`` are those of ContainerFacts. It is not started by this. Raises EngineError, with
+        code ``engine.not-found`` where it is not there; also for one of ``--rm``, which can have no other policy.
+        """
+        ...
+
+    def read_file(self, container: str, path: str) -> bytes | None:
+        """Return the bytes of a file as seen from inside a container, running or not; symbolic links are followed.
+
+        What is in its mounts is read too, a tmpfs aside. None where there is no regular file at ``path`` (absolute).
+        Raises EngineError where it is larger than 1 MiB, and with code ``engine.not-found`` where there is no such
+        container.
+        """
         ...
 
     def logs(self, name: str, tail: int, *, follow: bool) -> Iterator[str]:

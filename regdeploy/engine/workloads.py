@@ -35,10 +35,14 @@ _RESURRECTING = ("always", "on-failure")
 
 
 class Containers(Protocol):
-    """Single verbs; each but the first and the last is one write. All raise EngineError in the engine's own words."""
+    """Single verbs: looking, and writes of one request each. All raise EngineError in the engine's own words."""
 
     def family(self, name: str) -> ObservedWorkload:
         """Return the containers NAME, NAME-next and NAME-previous."""
+        ...
+
+    def find(self, name: str) -> ContainerFacts | None:
+        """Return the container of that name or whole id, or None."""
         ...
 
     def create(self, name: str, workload: Workload) -> None:
@@ -65,8 +69,12 @@ class Containers(Protocol):
         """Remove it, running or not, without its volumes; absent is fine."""
         ...
 
-    def set_restart_policy(self, name: str, policy: str) -> None:
-        """Change when the engine starts it by itself."""
+    def set_restart_policy(self, name: str, policy: str, retries: int = 0) -> None:
+        """Change when the engine starts it by itself; with ``on-failure`` at most ``retries`` times (0: for ever)."""
+        ...
+
+    def read_file(self, name: str, path: str) -> bytes | None:
+        """Return the bytes of a file in it, running or not, or None where there is no regular file of that path."""
         ...
 
     def logs(self, name: str, tail: int, *, follow: bool) -> Iterator[str]:
@@ -191,6 +199,24 @@ class Workloads:
     def remove(self, name: str) -> None:
         """Remove it, running or not; absent is fine."""
         self._containers.remove(name)
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a container another name; see Engine."""
+        found = self._containers.find(name)
+        if found is None:
+            found = self._containers.find(new_name)
+        if found is None or found.name != new_name:
+            self._containers.rename(name, new_name)
+
+    def set_restart_policy(self, name: str, policy: str, retries: int = 0) -> None:
+        """Change when the engine starts it by itself; see Engine."""
+        found = self._containers.find(name)
+        if found is None or (found.restart_policy, found.restart_retries) != (policy, retries):
+            self._containers.set_restart_policy(name, policy, retries)
+
+    def read_file(self, container: str, path: str) -> bytes | None:
+        """Return the bytes of a file in it; see Engine."""
+        return self._containers.read_file(container, path)
 
     def logs(self, name: str, tail: int, *, follow: bool) -> Iterator[str]:
         """Yield its last lines, and with ``follow`` what comes."""

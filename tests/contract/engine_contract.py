@@ -48,7 +48,19 @@ class Subject(Protocol):
         ...
 
     def make_foreign(self, name: str, policy: str = "always") -> None:
-        """Make and start a container as somebody else would."""
+        """Make and start a container as somebody else would; the policy ``remove`` is that of ``--rm``."""
+        ...
+
+    def put_file(self, name: str, path: str, content: bytes) -> None:
+        """Have a file in the layer of a container that somebody else made."""
+        ...
+
+    def other_image(self) -> str:
+        """Return the reference of an image that is not the workload's."""
+        ...
+
+    def forget(self, reference: str) -> None:
+        """Take a name away from an image."""
         ...
 
     def port(self) -> int:
@@ -145,7 +157,11 @@ class EngineContract:
         assert (found.cap_drop, found.cap_add) == (("ALL",), ("NET_BIND_SERVICE",))
         assert (found.read_only, found.no_new_privileges, found.pids_limit) == (True, True, 77)
         assert (found.restart_policy, found.stop_timeout) == ("unless-stopped", 7)
-        assert found.log_options == {"max-size": "3m", "max-file": "2"}
+        assert found.log_options == found.log_driver_options == {"max-size": "3m", "max-file": "2"}
+        assert (found.log_driver, [each.network for each in found.networks]) == ("json-file", ["bridge"])
+        assert (found.user, found.hostname, found.privileged, found.healthcheck) == ("", "", False, False)
+        assert (found.auto_remove, found.restart_retries, found.flags) == (False, 0, {})
+        assert [mount.path for mount in found.mounts] == [str(subject.folder), str(subject.folder), ""]
         assert (found.network_mode, found.userns_mode, found.health) == ("default", "", "none")
 
     def test_published_ports_are_told_as_they_were_asked_for(self, subject: Subject, engine: Engine) -> None:
@@ -554,7 +570,107 @@ class EngineContract:
             list(engine.logs(NAME, 5, follow=False))
         assert raised.value.code == "engine.not-found"
 
+    # --- any container, by whomever it was made
+
+    def test_any_container_is_renamed_once_however_often_it_is_asked(self, subject: Subject, engine: Engine) -> None:
+        subject.make_foreign("theirs")
+        subject.make_foreign("taken")
+        before = {container.name: container.id for container in engine.containers()}
+        for _ in range(2):
+            engine.rename("theirs", "kept")
+            assert {container.name: container.id for container in engine.containers()} == {
+                "kept": before["theirs"],
+                "taken": before["taken"],
+            }
+        with pytest.raises(EngineError):
+            engine.rename("kept", "taken")
+        with pytest.raises(EngineError) as raised:
+            engine.rename("nobody", "else")
+        assert raised.value.code == "engine.not-found"
+
+    def test_by_its_id_no_other_container_is_renamed_for_it(self, subject: Subject, engine: Engine) -> None:
+        subject.make_foreign("theirs")
+        (theirs,) = engine.containers()
+        engine.rename(theirs.id, "kept")
+        subject.make_foreign("theirs")
+        engine.rename(theirs.id, "kept")
+        assert {container.name: container.id == theirs.id for container in engine.containers()} == {
+            "kept": True,
+            "theirs": False,
+        }
+
+    def test_a_restart_policy_that_was_taken_is_given_back(self, subject: Subject, engine: Engine) -> None:
+        subject.make_foreign(NAME, "on-failure:3")
+        self.deploy(engine, subject.workload())
+        before = engine.observe(NAME).previous
+        assert before is not None
+        assert (before.restart_policy, before.restart_retries) == ("on-failure", 3)
+        engine.settle(NAME, f"{NAME}-kept")
+        for policy, retries in ((before.restart_policy, before.restart_retries), ("always", 0), ("always", 0)):
+            engine.set_restart_policy(f"{NAME}-kept", policy, retries)
+            (kept,) = (container for container in engine.containers() if container.name == f"{NAME}-kept")
+            assert (kept.restart_policy, kept.restart_retries, kept.state) == (policy, retries, "exited")
+        with pytest.raises(EngineError) as raised:
+            engine.set_restart_policy("nobody", "always")
+        assert raised.value.code == "engine.not-found"
+
+    def test_one_that_is_removed_when_it_stops_is_known(self, subject: Subject, engine: Engine) -> None:
+        subject.make_foreign("theirs", "remove")
+        (theirs,) = engine.containers()
+        assert (theirs.auto_remove, theirs.restart_policy) == (True, "no")
+        with pytest.raises(EngineError, match="AutoRemove"):
+            engine.set_restart_policy("theirs", "always")
+
+    def test_a_file_is_read_whether_its_container_runs_or_not(self, subject: Subject, engine: Engine) -> None:
+        subject.make_foreign("theirs", "no")
+        subject.put_file("theirs", "/etc/some.yml", b"version: 0.1\n")
+        subject.put_file("theirs", "/etc/empty", b"")
+        (theirs,) = engine.containers()
+        for _ in range(2):
+            assert engine.read_file("theirs", "/etc/some.yml") == b"version: 0.1\n"
+            assert engine.read_file(theirs.id, "/etc/empty") == b""
+            assert engine.read_file("theirs", "/etc/none.yml") is None
+            assert engine.read_file("theirs", "/etc") is None
+            engine.stop("theirs", 0)
+        with pytest.raises(EngineError) as raised:
+            engine.read_file("nobody", "/etc/some.yml")
+        assert raised.value.code == "engine.not-found"
+
+    def test_a_file_is_read_up_to_a_mebibyte(self, subject: Subject, engine: Engine) -> None:
+        subject.make_foreign("theirs", "no")
+        subject.put_file("theirs", "/etc/large", bytes(1 << 20))
+        subject.put_file("theirs", "/etc/larger", bytes((1 << 20) + 1))
+        assert engine.read_file("theirs", "/etc/large") == bytes(1 << 20)
+        with pytest.raises(EngineError, match="1048577 bytes"):
+            engine.read_file("theirs", "/etc/larger")
+        assert engine.read_file("theirs", "/etc/large") == bytes(1 << 20)
+
     # --- images
+
+    def test_an_image_gets_a_further_name_which_another_one_can_take_over(
+        self, subject: Subject, engine: Engine
+    ) -> None:
+        one, other = engine.image(subject.workload().image), engine.image(subject.other_image())
+        assert one is not None
+        assert other is not None
+        try:
+            for image in (one, one, other):
+                engine.tag(image.id, "kept/image")
+                named = engine.image("kept/image:latest")
+                assert named is not None
+                assert named.id == image.id
+                assert "kept/image:latest" in named.tags
+            left = engine.image(one.id)
+            assert left is not None
+            assert "kept/image:latest" not in left.tags
+        finally:
+            subject.forget("kept/image")
+
+    def test_what_the_engine_does_not_have_gets_no_name(self, engine: Engine) -> None:
+        with pytest.raises(ImageError) as raised:
+            engine.tag(f"sha256:{'0' * 64}", "kept/image:1")
+        assert raised.value.code == "image.not-found"
+        assert engine.image("kept/image:1") is None
 
     def test_what_nobody_has_cannot_be_pulled(self, engine: Engine, missing_image: str) -> None:
         with pytest.raises(ImageError) as raised:

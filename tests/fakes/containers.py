@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from regdeploy.engine.archive_forms import familiar
+from regdeploy.engine.file_reading import MOST_BYTES
 from regdeploy.engine.model import (
+    Attachment,
     ContainerFacts,
     ImageFacts,
     Mount,
@@ -35,6 +38,8 @@ class FakeHost:
     """By name."""
     log: dict[str, list[str]] = field(default_factory=dict)
     """What each container has written, by id."""
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """What can be read in each container, by id and path."""
     taken_ports: set[int] = field(default_factory=set)
     """What other programs listen on."""
     broken: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -49,7 +54,7 @@ class FakeHost:
     def images_by_any_name(self, reference: str) -> ImageFacts | None:
         """The image of that reference or id."""
         by_id = {image.id: image for image in self.images.values()}
-        return self.images.get(reference) or by_id.get(reference)
+        return self.images.get(reference) or self.images.get(familiar(reference)) or by_id.get(reference)
 
 
 class FakeContainers:
@@ -61,6 +66,10 @@ class FakeContainers:
     def family(self, name: str) -> ObservedWorkload:
         names = (name, candidate_name(name), previous_name(name))
         return ObservedWorkload(*(self._host.containers.get(each) for each in names))
+
+    def find(self, name: str) -> ContainerFacts | None:
+        by_id = {container.id: container for container in self._host.containers.values()}
+        return self._host.containers.get(name) or by_id.get(name)
 
     def create(self, name: str, workload: Workload) -> None:
         self._must_be_free(name)
@@ -92,7 +101,9 @@ class FakeContainers:
 
     def stop(self, name: str, timeout: int) -> None:
         container = self._host.containers.get(name)
-        if container is not None and container.running:
+        if container is not None and container.running and container.auto_remove:
+            self.remove(name)
+        elif container is not None and container.running:
             code = container.exit_code or 0
             self._host.containers[name] = replace(
                 container, state="exited", finished_at=self._host.tick(), exit_code=code
@@ -106,21 +117,32 @@ class FakeContainers:
     def rename(self, name: str, new_name: str) -> None:
         container = self._there(name)
         self._must_be_free(new_name)
-        del self._host.containers[name]
+        del self._host.containers[container.name]
         self._host.containers[new_name] = replace(container, name=new_name)
 
     def remove(self, name: str) -> None:
         self._host.containers.pop(name, None)
 
-    def set_restart_policy(self, name: str, policy: str) -> None:
-        self._host.containers[name] = replace(self._there(name), restart_policy=policy)
+    def set_restart_policy(self, name: str, policy: str, retries: int = 0) -> None:
+        container = self._there(name)
+        if container.auto_remove and policy != "no":
+            words = "Restart policy cannot be updated because AutoRemove is enabled for the container"
+            raise EngineError(f"container {name}", words)
+        changed = replace(container, restart_policy=policy, restart_retries=retries)
+        self._host.containers[container.name] = changed
+
+    def read_file(self, name: str, path: str) -> bytes | None:
+        content = self._host.files.get(self._there(name).id, {}).get(path)
+        if content is not None and len(content) > MOST_BYTES:
+            raise EngineError(f"container {name}", f"its {path} is {len(content)} bytes long")
+        return content
 
     def logs(self, name: str, tail: int, *, follow: bool) -> Iterator[str]:
         lines = self._host.log.get(self._there(name).id, [])
         return iter(lines[-tail:] if tail else [])
 
     def _there(self, name: str) -> ContainerFacts:
-        container = self._host.containers.get(name)
+        container = self.find(name)
         if container is None:
             raise EngineError(f"container {name}", f"No such container: {name}", code="engine.not-found")
         return container
@@ -163,7 +185,10 @@ def as_created(identity: str, name: str, workload: Workload, image: ImageFacts) 
         restart_policy="unless-stopped",
         stop_timeout=workload.stop_timeout,
         log_options={"max-size": workload.log_max_size, "max-file": str(workload.log_max_files)},
+        log_driver="json-file",
+        log_driver_options={"max-size": workload.log_max_size, "max-file": str(workload.log_max_files)},
         network_mode="default",
+        networks=(Attachment(network="bridge"),),
         userns_mode="host" if workload.host_userns else "",
         selinux_relabel=workload.selinux_relabel and any(mount.kind == "bind" for mount in workload.mounts),
     )

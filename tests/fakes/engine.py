@@ -172,6 +172,23 @@ class FakeEngine(Workloads):
         tags = tuple(sorted({*image.tags, familiar(reference)} if not reference.startswith("sha256:") else image.tags))
         self.images[reference] = replace(image, tags=tags)
 
+    def tag(self, image_id: str, reference: str) -> None:
+        """Have that reference name that image, and no other one."""
+        image = self.host.images_by_any_name(image_id)
+        if image is None:
+            words = f"No such image: {image_id}"
+            raise ImageError(f"image {reference}", words, "`regdeploy up` fetches it", code="image.not-found")
+        self._mortal.write(f"tag {reference}", lambda: self._name(reference, image))
+
+    def _name(self, reference: str, image: ImageFacts) -> None:
+        name = familiar(reference)
+        for each, other in self.images.items():
+            if other.id != image.id:
+                self.images[each] = replace(other, tags=tuple(tag for tag in other.tags if tag != name))
+        tagged = replace(image, tags=tuple(sorted({*image.tags, name})))
+        same = [each for each, other in self.images.items() if other.id == image.id]
+        self.images.update(dict.fromkeys((*same, name), tagged))
+
     def publishers(self, port: int) -> tuple[tuple[str, str], ...]:
         """(container name, host ip) of each running container that publishes ``port``."""
         return tuple(

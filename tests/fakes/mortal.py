@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from regdeploy.engine.model import ObservedWorkload, Workload
+from regdeploy.engine.model import ContainerFacts, ObservedWorkload, Workload
 from regdeploy.engine.workloads import Containers
 
 T = TypeVar("T")
@@ -55,6 +55,9 @@ class Mortal:
     def family(self, name: str) -> ObservedWorkload:
         return self._inner.family(name)
 
+    def find(self, name: str) -> ContainerFacts | None:
+        return self._inner.find(name)
+
     def create(self, name: str, workload: Workload) -> None:
         self.write(f"create {name}", lambda: self._inner.create(name, workload))
 
@@ -73,8 +76,11 @@ class Mortal:
     def remove(self, name: str) -> None:
         self.write(f"remove {name}", lambda: self._inner.remove(name))
 
-    def set_restart_policy(self, name: str, policy: str) -> None:
-        self.write(f"update {name} {policy}", lambda: self._inner.set_restart_policy(name, policy))
+    def set_restart_policy(self, name: str, policy: str, retries: int = 0) -> None:
+        self.write(f"update {name} {policy}", lambda: self._inner.set_restart_policy(name, policy, retries))
+
+    def read_file(self, name: str, path: str) -> bytes | None:
+        return self._inner.read_file(name, path)
 
     def logs(self, name: str, tail: int, *, follow: bool) -> Iterator[str]:
         return self._inner.logs(name, tail, follow=follow)

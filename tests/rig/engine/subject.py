@@ -47,8 +47,19 @@ class DockerSubject:
         return self.workload(command=("sh", "-c", "echo boom; exit 1"))
 
     def make_foreign(self, name: str, policy: str = "always") -> None:
-        command = ["run", "-d", "--name", name, f"--restart={policy}", IMAGE, *SERVE]
-        self._rig.clients.docker("-H", self._docker_host, *command)
+        option = "--rm" if policy == "remove" else f"--restart={policy}"
+        self._rig.clients.docker("-H", self._docker_host, "run", "-d", "--name", name, option, IMAGE, *SERVE)
+
+    def put_file(self, name: str, path: str, content: bytes) -> None:
+        source = self.folder / "put"
+        source.write_bytes(content)
+        self._rig.clients.docker("-H", self._docker_host, "cp", str(source), f"{name}:{path}")
+
+    def other_image(self) -> str:
+        return "registry:3"
+
+    def forget(self, reference: str) -> None:
+        self._rig.images.forget(reference)
 
     def port(self) -> int:
         return free_ports(1)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from regdeploy.engine.connect import connect
 from regdeploy.engine.docker_engine import DockerEngine
-from regdeploy.engine.model import Mount, Publish
+from regdeploy.engine.model import Attachment, Mount, Publish
 from regdeploy.errors import EngineError
 from tests.contract.engine_contract import NAME, PATIENCE, EngineContract, ignore, shape
 from tests.rig.engine.conftest import Shelf
@@ -30,6 +31,12 @@ class TestDockerEngine(EngineContract):
     @pytest.fixture
     def missing_image(self, shelf: Shelf) -> str:
         return f"{shelf.host}/nobody/has:this"
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    """Return once it is true; the test hangs, and is ended, where it never is."""
+    while not true():
+        time.sleep(0.02)
 
 
 def _inspect(rig: Rig, name: str) -> dict[str, Any]:
@@ -183,6 +190,112 @@ def test_containers_of_other_people_are_described_without_a_fault(rig: Rig, engi
     finally:
         rig.clients.docker("rm", "--force", NAME)
         rig.clients.docker("volume", "rm", "somewhere")
+
+
+def test_what_somebody_else_asked_for_is_told_by_the_flags_that_they_typed(rig: Rig, engine: DockerEngine) -> None:
+    docker = rig.clients.docker
+    flags = {
+        "--memory": ("512m",),
+        "--cpus": ("1.5",),
+        "--cpu-shares": ("512",),
+        "--add-host": ("store:10.0.0.9",),
+        "--dns": ("10.0.0.53",),
+        "--device": ("/dev/null:/dev/nothing",),
+        "--ulimit": ("nofile=1024:2048",),
+        "--sysctl": ("net.core.somaxconn=99",),
+        "--security-opt": ("seccomp=unconfined",),
+        "--link": ("helper:cache",),
+        "--volumes-from": ("helper:ro",),
+    }
+    typed = [f"{flag}={value}" for flag, values in flags.items() for value in values]
+    rest = ["--user=65534:65534", "--hostname=box", "--workdir=/tmp", "--privileged", "--log-driver=none"]
+    health = ["--health-cmd=true", "--restart=on-failure:4", "--shm-size=64m"]
+    docker("run", "-d", "--name", "helper", "-v", "/kept", IMAGE, "sleep", "100")
+    docker("run", "-d", "--name", NAME, *typed, *rest, *health, IMAGE, "sleep", "100")
+    plain, current = engine.observe("helper").current, engine.observe(NAME).current
+    assert plain is not None
+    assert current is not None
+    assert plain.flags == {}
+    assert current.flags == dict(sorted(flags.items()))
+    assert (current.user, current.hostname, current.working_dir) == ("65534:65534", "box", "/tmp")
+    assert (current.privileged, current.healthcheck, current.log_driver) == (True, True, "none")
+    assert (current.restart_policy, current.restart_retries) == ("on-failure", 4)
+    assert [mount.target for mount in current.mounts] == ["/kept"]
+
+
+def test_networks_are_told_with_the_names_and_addresses_that_were_asked_for(rig: Rig, engine: DockerEngine) -> None:
+    docker = rig.clients.docker
+    docker("network", "create", "--subnet", "10.77.0.0/24", "back")
+    try:
+        options = ["--network=back", "--network-alias=images", "--ip=10.77.0.9"]
+        docker("run", "-d", "--name", NAME, *options, IMAGE, "sleep", "100")
+        docker("network", "connect", "bridge", NAME)
+        current = engine.observe(NAME).current
+        assert current is not None
+        assert current.networks == (
+            Attachment(network="back", aliases=("images",), address="10.77.0.9"),
+            Attachment(network="bridge"),
+        )
+        docker("rm", "--force", NAME)
+    finally:
+        docker("network", "rm", "back")
+
+
+def test_where_data_lies_on_the_host_is_told_while_it_runs_and_after(
+    rig: Rig, engine: DockerEngine, tmp_path: Path
+) -> None:
+    docker = rig.clients.docker
+    bound, held = tmp_path / "bound", tmp_path / "held"
+    bound.mkdir()
+    held.mkdir()
+    docker("volume", "create", "--opt=type=none", f"--opt=device={held}", "--opt=o=bind", "elsewhere")
+    docker("volume", "create", "--opt=type=tmpfs", "--opt=device=tmpfs", "fleeting")
+    try:
+        options = ["-v", f"{bound}:/bound", "-v", "named:/named", "-v", "/nameless", "--tmpfs", "/fast"]
+        options += ["-v", "elsewhere:/elsewhere", "-v", "fleeting:/fleeting"]
+        script = (
+            "for d in bound named nameless elsewhere fleeting layer; do mkdir -p /$d; echo $d > /$d/it; done; sleep 99"
+        )
+        docker("run", "-d", "--name", NAME, *options, IMAGE, "sh", "-c", script)
+        wait_for(lambda: engine.read_file(NAME, "/layer/it") is not None)
+        for _ in range(2):
+            current = engine.observe(NAME).current
+            assert current is not None
+            paths = {mount.target: mount.path for mount in current.mounts}
+            assert (paths.pop("/fast"), paths.pop("/fleeting")) == ("", "")
+            assert paths.keys() == {"/bound", "/named", "/nameless", "/elsewhere"}
+            told = {target: Path(path, "it").read_text().strip() for target, path in paths.items()}
+            assert told == {target: target[1:] for target in paths}
+            assert Path(current.layer, "layer/it").read_text() == "layer\n"
+            assert any(Path(folder, "bin/sh").exists() for folder in current.lower)
+            assert [mount.target for mount in current.mounts if mount.anonymous] == ["/nameless"]
+            engine.stop(NAME, 0)
+        docker("rm", "--volumes", NAME)
+    finally:
+        docker("volume", "rm", "elsewhere", "fleeting", "named")
+
+
+def test_a_file_is_read_from_mounts_and_through_links(rig: Rig, engine: DockerEngine, tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text("bound")
+    links = {"a": "../conf/config.yml", "b": "/l/a", "none": "/nowhere", "folder": "/conf"}
+    script = " ".join(["mkdir /l;", *(f"ln -s {target} /l/{name};" for name, target in links.items()), "sleep 99"])
+    command = ["-v", f"{tmp_path}:/conf:ro", IMAGE, "sh", "-c", script]
+    rig.clients.docker("run", "-d", "--name", NAME, *command)
+    wait_for(lambda: engine.read_file(NAME, "/l/folder/config.yml") is not None)
+    for _ in range(2):
+        paths = ["/conf/config.yml", "/l/a", "/l/b", "/l/folder/config.yml", "/conf/../conf/config.yml"]
+        assert {engine.read_file(NAME, path) for path in paths} == {b"bound"}
+        assert [engine.read_file(NAME, path) for path in ("/l/none", "/l/folder", "/dev/zero")] == [None] * 3
+        engine.stop(NAME, 0)
+
+
+def test_of_a_large_folder_no_more_is_read_than_its_name(rig: Rig, engine: DockerEngine, tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(4 << 30)
+    rig.clients.docker("create", "--name", NAME, "-v", f"{tmp_path}:/conf:ro", IMAGE)
+    for _ in range(15):
+        assert engine.read_file(NAME, "/conf") is None
+    assert shape(engine.observe(NAME)).keys() == {"current"}
 
 
 def test_removing_a_container_leaves_its_volumes(rig: Rig, engine: DockerEngine) -> None:

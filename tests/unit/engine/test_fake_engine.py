@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from regdeploy.engine.archive_forms import familiar
 from regdeploy.engine.model import ContainerFacts, ImageFacts, Publish, PullProgress, Workload
 from regdeploy.engine.protocol import Engine
 from regdeploy.errors import ImageError
@@ -41,8 +42,26 @@ class FakeSubject:
         return replace(self.workload(), image="registry:bad", image_id=BAD.id)
 
     def make_foreign(self, name: str, policy: str = "always") -> None:
-        facts = ContainerFacts(id=f"foreign {name}", name=name, state="running", restart_policy=policy)
+        policy, _, retries = policy.partition(":")
+        self._host.tick()
+        facts = ContainerFacts(
+            id=f"foreign {self._host.ticks}",
+            name=name,
+            state="running",
+            restart_policy="no" if policy == "remove" else policy,
+            restart_retries=int(retries or 0),
+            auto_remove=policy == "remove",
+        )
         FakeEngine(host=self._host).add(facts, "theirs")
+
+    def put_file(self, name: str, path: str, content: bytes) -> None:
+        self._host.files.setdefault(self._host.containers[name].id, {})[path] = content
+
+    def other_image(self) -> str:
+        return "registry:bad"
+
+    def forget(self, reference: str) -> None:
+        del self._host.images[familiar(reference)]
 
     def port(self) -> int:
         return next(self._ports)
