@@ -69,7 +69,7 @@ def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
         else (RenameWorkload(found=old.name, why=f"{old.name} gives its place to {spec.name}"),),
         switch=tuple(switch),
         prove=()
-        if source is None
+        if source is None or (replaced and observed.workload.previous is None)  # it was proved, and cleared away
         else (VerifyImages(source=source, full=migration.full, why="every image of the old one must be in the new"),),
         end=(EndMigration(why="every image is there"),),
     )

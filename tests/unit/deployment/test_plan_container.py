@@ -166,8 +166,8 @@ def test_a_strangers_running_container_is_stopped_and_kept_under_a_name_of_its_o
     asked = resolved()
     found = deployed(asked, workload=ObservedWorkload(current=foreign()))
     assert planned(asked, found) == sheet("""
-         1. create the container         registry was not made by regdeploy (registry:2.7, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over
-         2. start it in its place        registry was not made by regdeploy (registry:2.7, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over [interrupts]
+         1. create the container         registry was not made by regdeploy (registry:2.7, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over (`regdeploy migrate-to-https` does that)
+         2. start it in its place        registry was not made by regdeploy (registry:2.7, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over (`regdeploy migrate-to-https` does that) [interrupts]
          3. verify what is served        a container that does not serve must not replace one that did
          4. clear away the old container it was not made by regdeploy: kept, stopped, as registry-replaced-20261124-120000
     """)  # noqa: E501 - the plan as it is shown

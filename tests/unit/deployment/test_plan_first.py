@@ -105,8 +105,8 @@ def test_a_strangers_container_is_described_asked_about_and_kept() -> None:
          1. make folders                 /var/lib/registry: nothing is laid out there yet
          2. make the upload secret       an upload must survive a replaced container
          3. write config.yml             /var/lib/registry/config/config.yml is not there yet
-         4. create the container         registry was not made by regdeploy (registry:2.7, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over
-         5. start it in its place        registry was not made by regdeploy (registry:2.7, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over [interrupts]
+         4. create the container         registry was not made by regdeploy (registry:2.7, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over (`regdeploy migrate-to-https` does that)
+         5. start it in its place        registry was not made by regdeploy (registry:2.7, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over (`regdeploy migrate-to-https` does that) [interrupts]
          6. verify what is served        a container that does not serve must not replace one that did
          7. clear away the old container it was not made by regdeploy: kept, stopped, as registry-replaced-20261124-120000
          8. save regdeploy.toml          so that no flag needs repeating
@@ -131,8 +131,8 @@ def test_a_strangers_stopped_container_is_asked_about_too() -> None:
         workload=ObservedWorkload(current=stopped),
     )
     assert planned(asked, found) == sheet("""
-         1. create the container         registry was not made by regdeploy (sha256:2727272727272727272727272727272727272727272727272727272727272727, no port, data in volume images); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over
-         2. start it in its place        registry was not made by regdeploy (sha256:2727272727272727272727272727272727272727272727272727272727272727, no port, data in volume images); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over [interrupts]
+         1. create the container         registry was not made by regdeploy (sha256:2727272727272727272727272727272727272727272727272727272727272727, no port, data in volume images); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over (`regdeploy migrate-to-https` does that)
+         2. start it in its place        registry was not made by regdeploy (sha256:2727272727272727272727272727272727272727272727272727272727272727, no port, data in volume images); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over (`regdeploy migrate-to-https` does that) [interrupts]
          3. verify what is served        a container that does not serve must not replace one that did
          4. clear away the old container it was not made by regdeploy: kept, stopped, as registry-replaced-20261124-120000
          5. save regdeploy.toml          so that no flag needs repeating
@@ -156,9 +156,9 @@ def test_a_stranger_that_holds_the_challenges_port_is_stopped_before_the_order()
          1. set a password               nobody can log in yet
          2. stop the container           it holds port 80, which the challenge needs [interrupts]
          3. obtain a certificate         there is none for registry.example.com
-         4. create the container         registry was not made by regdeploy (registry:2.7, 80→5000, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over
+         4. create the container         registry was not made by regdeploy (registry:2.7, 80→5000, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over (`regdeploy migrate-to-https` does that)
          5. make the certificate current pair and chain change together
-         6. start it in its place        registry was not made by regdeploy (registry:2.7, 80→5000, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over [interrupts]
+         6. start it in its place        registry was not made by regdeploy (registry:2.7, 80→5000, 5000→5000, data inside the container); it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over (`regdeploy migrate-to-https` does that) [interrupts]
          7. verify what is served        a container that does not serve must not replace one that did
          8. clear away the old container it was not made by regdeploy: kept, stopped, as registry-replaced-20261124-120000
          9. save regdeploy.toml          so that no flag needs repeating
