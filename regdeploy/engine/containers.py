@@ -71,7 +71,7 @@ class DockerContainers:
         from docker.errors import APIError  # noqa: PLC0415 - heavy
 
         try:
-            return self._client.api.inspect_volume(name)  # type: ignore[no-any-return, no-untyped-call]
+            return self._client.api.inspect_volume(name)
         except APIError:
             return {}  # removed meanwhile, or its plugin does not answer
 
