@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from regdeploy.errors import RegdeployError
-from regdeploy.registry.client import RegistryClient
+from regdeploy.registry.client import RegistryClient, Stored
 from regdeploy.secret import Secret
-
-Answer = tuple[int, dict[str, str], bytes]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    answers: Callable[[str], Answer]
-    hang_up = False
-
-    def do_GET(self) -> None:
-        status, headers, body = type(self).answers(self.path)
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.close_connection = type(self).hang_up
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as http.server calls it
-        pass
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., str]]:
-    servers: list[tuple[ThreadingHTTPServer, Thread]] = []
-
-    def start(answers: Callable[[str], Answer], *, hang_up: bool = False) -> str:
-        kind = type("_Answering", (_Handler,), {"answers": staticmethod(answers), "hang_up": hang_up})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
-        server.daemon_threads = True
-        worker = Thread(target=server.serve_forever, args=(0.01,))
-        worker.start()
-        servers.append((server, worker))
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server, worker in servers:
-        server.shutdown()
-        server.server_close()
-        worker.join()
+from tests.unit.registry.conftest import Answer, Heard
 
 
 def page(key: str, *values: str, link: str = "") -> Answer:
@@ -148,3 +108,119 @@ def test_a_ca_file_that_is_none_is_named_and_nobody_is_asked(tmp_path: Path, con
 def test_the_ports_are_those_of_the_scheme_unless_the_url_names_one() -> None:
     ports = [RegistryClient(url)._target.port for url in ("http://a", "https://a", "https://a:5443")]
     assert ports == [80, 443, 5443]
+
+
+def sha256(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def test_head_tells_what_the_registry_says_and_nothing_is_read(serve: Callable[..., str], heard: Heard) -> None:
+    said = {"Docker-Content-Digest": "sha256:said"}
+    with RegistryClient(serve(lambda path: (404 if "gone" in path else 200, said, b"12345"))) as client:
+        assert client.manifest("a/b", "v1") == Stored(digest="sha256:said", size=5)
+        assert client.manifest("a/b", "gone") is None
+        assert client.blob("a/b", "sha256:said") == Stored(digest="sha256:said", size=5)
+        assert client.blob("a/b", "sha256:gone") is None
+    assert heard.asked == [
+        "HEAD /v2/a/b/manifests/v1",
+        "HEAD /v2/a/b/manifests/gone",
+        "HEAD /v2/a/b/blobs/sha256:said",
+        "HEAD /v2/a/b/blobs/sha256:gone",
+    ]
+    assert heard.connections == 1
+
+
+def test_every_kind_of_manifest_is_accepted_or_the_registry_would_make_another_one_of_it(
+    serve: Callable[..., str], heard: Heard
+) -> None:
+    with RegistryClient(serve(lambda _: (200, {}, b"{}"))) as client:
+        client.read_manifest("a", "v1")
+    assert heard.headers[0]["Accept"].split(", ") == [
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.artifact.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "*/*",
+    ]
+
+
+def test_what_is_read_is_hashed_whatever_the_registry_says(serve: Callable[..., str]) -> None:
+    lie = {"Docker-Content-Digest": "sha256:lie", "Content-Type": "application/vnd.oci.image.index.v1+json"}
+    with RegistryClient(serve(lambda path: (404 if "gone" in path else 200, lie, b"content"))) as client:
+        assert client.read_manifest("a", "v1") == Stored(digest=sha256(b"content"), size=7)
+        longer = client.read_manifest("a", "v1", "sha512")
+        assert longer == Stored(digest=f"sha512:{hashlib.sha512(b'content').hexdigest()}", size=7)
+        assert client.read_blob("a", "sha256:lie") == Stored(digest=sha256(b"content"), size=7)
+        assert client.read_manifest("a", "gone") is None
+        assert client.read_blob("a", "sha256:gone") is None
+
+
+def test_a_signed_manifest_goes_by_what_the_registry_says(serve: Callable[..., str]) -> None:
+    kind = "application/vnd.docker.distribution.manifest.v1+prettyjws; charset=utf-8"
+    headers = {"Docker-Content-Digest": "sha256:unsigned", "Content-Type": kind}
+    with RegistryClient(serve(lambda _: (200, headers, b"signed"))) as client:
+        assert client.read_manifest("a", "v1") == Stored(digest="sha256:unsigned", size=6)
+
+
+def test_an_answer_without_a_digest_or_with_another_status_is_an_error(serve: Callable[..., str]) -> None:
+    with RegistryClient(serve(lambda _: (200, {}, b""))) as client, pytest.raises(RegdeployError) as caught:
+        client.manifest("a", "v1")
+    assert (caught.value.code, caught.value.what) == ("registry.answer", "answers 200 without a digest")
+    with RegistryClient(serve(lambda _: (500, {}, b"unknown\n"))) as client, pytest.raises(RegdeployError) as caught:
+        client.read_blob("a", "sha256:x")
+    assert (caught.value.code, caught.value.what) == ("registry.answer", "answers 500: unknown")
+    with RegistryClient(serve(lambda _: (401, {}, b""))) as client, pytest.raises(RegdeployError) as caught:
+        client.blob("a", "sha256:x")
+    assert caught.value.code == "registry.login"
+
+
+def test_a_blob_that_lies_elsewhere_is_read_there_without_the_credentials(
+    serve: Callable[..., str], heard: Heard
+) -> None:
+    there = serve(lambda path: (200, {}, path.encode()))
+    here = serve(lambda _: (307, {"Location": f"{there}/bucket/x?signature=y"}, b"moved"))
+    with RegistryClient(here, user="admin", password=Secret("x")) as client:
+        assert client.blob("a", "sha256:x") == Stored(digest="sha256:x")
+        assert client.read_blob("a", "sha256:x") == Stored(digest=sha256(b"/bucket/x?signature=y"), size=21)
+    assert heard.asked == ["HEAD /v2/a/blobs/sha256:x", "GET /v2/a/blobs/sha256:x", "GET /bucket/x?signature=y"]
+    assert ["Authorization" in headers for headers in heard.headers] == [True, True, False]
+
+
+def test_a_blob_that_ends_before_its_end_is_an_error_and_not_another_blob(serve: Callable[..., str]) -> None:
+    with RegistryClient(serve(lambda _: (200, {}, b"x" * 1000), cut=1)) as client:
+        with pytest.raises(RegdeployError) as caught:
+            client.read_blob("a", "sha256:x")
+        assert caught.value.code == "registry.unreachable"
+        assert caught.value.what.endswith("closes the connection before it answers")
+
+
+def test_a_blob_is_never_whole_in_memory(serve: Callable[..., str]) -> None:
+    content = bytes(64 << 20)
+    pieces: list[int] = []
+    with RegistryClient(serve(lambda _: (200, {}, content))) as client:
+        tracemalloc.start()
+        try:
+            found = client.read_blob("a", "sha256:x", pieces.append)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert found == Stored(digest=sha256(content), size=len(content))
+    assert sum(pieces) == len(content)
+    assert peak < 4 << 20
+
+
+def test_who_stops_reading_can_ask_something_else(serve: Callable[..., str], heard: Heard) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def enough(_: int) -> None:
+        raise EnoughError
+
+    with RegistryClient(serve(lambda path: (200, {}, b"{}" if "tags" in path else bytes(1 << 20)))) as client:
+        with pytest.raises(EnoughError):
+            client.read_blob("a", "sha256:x", enough)
+        assert client.tags("a") == ()
+    assert heard.connections == 2

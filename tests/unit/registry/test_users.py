@@ -211,9 +211,13 @@ def test_a_temporary_user_is_let_in_for_a_while_and_the_file_is_as_before(path: 
 
 
 def test_a_temporary_user_goes_when_the_work_fails_and_a_file_that_was_not_there_goes_too(path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), users.temporary_user(path):
-        assert path.exists()
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with users.temporary_user(path):
+            assert path.exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(path.parent.iterdir()) == []
 
 
