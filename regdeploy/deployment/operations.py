@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import regdeploy
 from regdeploy.deployment.apply import Application, describe_image
 from regdeploy.deployment.archived import with_archive
 from regdeploy.deployment.checks import Check, Verdict, checks
-from regdeploy.deployment.history import Entry, record
+from regdeploy.deployment.history import Entry, kept_container, record, state_after
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.migration import Migration
 from regdeploy.deployment.observe import EngineView, host_facts, look_at_engine, observe
@@ -38,7 +39,10 @@ from regdeploy.registry import users
 from regdeploy.registry.config import render_config
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings
-from regdeploy.tls.store import CertificateStore
+from regdeploy.tls.store import CertificateStore, StoredVersion
+
+#: From a spec and what is there to the stored certificate that is to be served, None for the newest that fits.
+Choose = Callable[[Spec, Observed, datetime], StoredVersion | None]
 
 
 @frozen
@@ -80,12 +84,21 @@ def up(
     with Lock(resolve_request(request).spec.root, operation):
         found = _planned_up(request, world, password)  # what was saved may have changed until now
         if found.plan.steps:
-            host = host_facts(found.spec, found.observed, world, found.plan)
-            refuse(reporter, checks(found.spec, found.observed, host), ignore)
-            if found.plan.interrupts or found.plan.destroys:
-                reporter.confirm(found.plan, _question(found))
+            host = agreed(found, world, reporter, ignore)
             carry_out(found, world, reporter, host, operation=operation, password=password)
     return found
+
+
+def agreed(found: Planned, world: World, reporter: Reporter, ignore: Collection[str]) -> HostFacts:
+    """Look at the host, check, and ask where the plan interrupts or destroys; returns what the host is like.
+
+    ``ignore`` are the names of checks that stop nothing. Raises CheckFailed and NeedsConfirmation: nothing was touched.
+    """
+    host = host_facts(found.spec, found.observed, world, found.plan)
+    refuse(reporter, checks(found.spec, found.observed, host), ignore)
+    if found.plan.interrupts or found.plan.destroys:
+        reporter.confirm(found.plan, _question(found))
+    return host
 
 
 def _planned_up(request: Request, world: World, password: Secret | None) -> Planned:
@@ -112,12 +125,19 @@ def planned(
     *,
     migration: Migration | None = None,
     view: EngineView | None = None,
+    choose: Choose | None = None,
 ) -> Planned:
-    """Look, and plan for ``resolved``; ``migration`` is one that is to begin. Changes nothing."""
+    """Look, and plan for ``resolved``; ``migration`` is one that is to begin. Changes nothing.
+
+    ``choose`` says which stored certificate is gone back to, None for the one that fits.
+    """
     spec = resolved.spec
     observed = with_archive(resolved, observe(spec, world, password=password, migration=migration, view=view))
     config_text = render_config(tls=spec.tls is not Tls.OFF)
-    return Planned(resolved=resolved, observed=observed, plan=plan(resolved, observed, config_text, world.now()))
+    now = world.now()
+    chosen = choose(spec, observed, now) if choose is not None else None
+    steps = plan(resolved, observed, config_text, now, chosen=chosen)
+    return Planned(resolved=resolved, observed=observed, plan=steps)
 
 
 def refuse_unsafe(root: Path, uid: int) -> None:
@@ -162,12 +182,10 @@ def carry_out(
         directory=host.directory,
     )
     started, clock = world.now(), time.monotonic()
-    error = ""
+    error = "interrupted"
     try:
         application.run(planned.plan)
-    except KeyboardInterrupt:
-        error = "interrupted"
-        raise
+        error = ""
     except RegdeployError as failure:
         error = str(failure)
         raise
@@ -181,6 +199,10 @@ def carry_out(
             image=describe_image(planned.spec.image, application.image) if application.image else planned.spec.image,
             version=regdeploy.__version__,
             error=error,
+            state=None
+            if error
+            else state_after(planned.spec, planned.observed, planned.plan, application.image, world),
+            replaced=None if error else kept_container(planned.spec, planned.observed, planned.plan),
         )
         _remember(planned.spec, entry)
 

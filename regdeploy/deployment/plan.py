@@ -77,13 +77,16 @@ class Plan:
         ]
 
 
-def plan(resolved: Resolved, observed: Observed, config_text: str, now: datetime) -> Plan:
+def plan(
+    resolved: Resolved, observed: Observed, config_text: str, now: datetime, *, chosen: StoredVersion | None = None
+) -> Plan:
     """The steps that make ``resolved.spec`` true, given what is there.
 
-    ``config_text`` is the config.yml that the spec calls for. Raises ImageError when the image there is no registry.
+    ``config_text`` is the config.yml that the spec calls for; ``chosen`` a stored certificate that fits and is to be
+    gone back to. Raises ImageError when the image there is no registry.
     """
     spec = resolved.spec
-    certificate = plan_certificate(spec, observed, now)
+    aside, certificate = plan_use(spec, observed, chosen) if chosen else ((), plan_certificate(spec, observed, now))
     container = plan_container(spec, observed, config_text, certificate, now)
     free_port = _free_port(certificate, observed)
     move = plan_move(spec, observed, stopped=bool(free_port))
@@ -97,6 +100,7 @@ def plan(resolved: Resolved, observed: Observed, config_text: str, now: datetime
         *move.keep,
         *_access(spec, resolved.sources, observed),
         *_obtain(certificate, container, move, free_port),
+        *aside,
         *certificate.install,
         *(() if free_port else move.claim),
         *move.switch,
