@@ -13,7 +13,7 @@ from regdeploy.cli.up import Ignore, PasswordStdin, Yes, closing, given_password
 
 if TYPE_CHECKING:
     from regdeploy.cli.screen import Screen
-    from regdeploy.deployment.migrating import Migrating, Wishes
+    from regdeploy.deployment.migrating import Migrating
     from regdeploy.deployment.request import Request
     from regdeploy.deployment.world import World
 
@@ -127,11 +127,13 @@ def _what_changes(screen: Screen, done: Migrating) -> None:
     spec = done.planned.spec
     host = reference_host(spec.domain, spec.port)
     if spec.localhost_port:
-        screen.line(f"  localhost:{spec.localhost_port}/... still works on this host" + ("; log in there too" * spec.auth))
+        screen.line(
+            f"  localhost:{spec.localhost_port}/... still works on this host" + ("; log in there too" * spec.auth)
+        )
     for name in done.repositories[:_SHOWN]:
         screen.line(f"  docker pull {host}/{name}        was localhost:{spec.localhost_port or 5000}/{name}")
     if len(done.repositories) > _SHOWN:
         screen.line(f"  ... and {len(done.repositories) - _SHOWN} more repositories, likewise")
-    screen.line(f"  elsewhere: use {host}/..., and take this host out of insecure-registries in /etc/docker/daemon.json")
+    screen.line(f"  elsewhere: pull {host}/..., and take this host out of insecure-registries in daemon.json")
     if done.kept_as:
         screen.line(f"  the old registry is kept, stopped, as {done.kept_as}: `regdeploy rollback` brings it back")

@@ -8,9 +8,10 @@ from pathlib import Path
 from regdeploy.deployment.handmade import Handmade, read_handmade
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.migration import OWN, Migration
+from regdeploy.deployment.origins import FILESYSTEM
+from regdeploy.deployment.request import read_text
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.workload import storage_driver
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
 from regdeploy.errors import ImageError, UsageError
@@ -30,7 +31,7 @@ def read(container: ContainerFacts, world: World) -> Handmade:
 
 
 def adoptable(container: ContainerFacts, world: World, spec: Spec) -> Handmade | None:
-    """A hand-made registry over HTTPS whose images lie where those of ``spec`` do, so that ``up`` has nothing to copy."""
+    """A hand-made registry over HTTPS whose images lie where those of ``spec`` do: ``up`` has nothing to copy."""
     try:
         handmade = read(container, world)
     except ImageError:  # no registry: what it is, the plan says
@@ -43,7 +44,8 @@ def adopted_settings(handmade: Handmade, root: Path) -> Mapping[str, object]:
     """The settings that a hand-made HTTPS registry amounts to: its image, port and own certificate."""
     assert handmade.tls is not None, "adoptable() asks for one"
     cert, key = (_kept(path, root) for path in handmade.tls)
-    return {**_image(handmade), "tls": Tls.FILES.value, "cert": cert, "key": key, "port": handmade.published[0].host_port}
+    ports = {"port": handmade.published[0].host_port} if handmade.published else {}
+    return {**_image(handmade), "tls": Tls.FILES.value, "cert": cert, "key": key, **ports}
 
 
 def migrated_settings(handmade: Handmade, *, keep_localhost: bool) -> Mapping[str, object]:
@@ -60,11 +62,17 @@ def to_migration(spec: Spec, handmade: Handmade, *, leave_damaged: bool = False,
     """What there is to take over. Raises UsageError where its images cannot be had, or would be mixed with others."""
     data, origin = Layout(spec.root).data, handmade.origin
     source = origin.path
-    if source is None and storage_driver(handmade.variables) == "filesystem":
-        raise UsageError(f"container {handmade.container.name}", origin.words, "copy its images with a client instead")
+    where = f"container {handmade.container.name}"
+    hidden = [folder for folder in origin.below if repository_names(folder)]
+    if hidden or (source is None and origin.driver == FILESYSTEM):
+        words = f"some of its images came with its image ({hidden[0]})" if hidden else origin.words
+        raise UsageError(where, words, "start a new registry with `regdeploy up`, and copy the images with a client")
+    if handmade.vanishes and origin.kind in ("layer", "anonymous volume"):
+        what = "was started with --rm: the engine deletes it with its images as soon as it stops"
+        raise UsageError(where, what, f"keep them first: docker create --volumes-from {handmade.container.name} IMAGE")
     if source == data:
         source = None
-    elif source is not None and (there := repository_names(data)):
+    elif source is not None and not _copied_before(spec, handmade) and (there := repository_names(data)):
         what = f"holds {len(there)} repositories already"
         raise UsageError(str(data), what, "choose another folder with --root, so that nothing is mixed")
     return Migration(
@@ -78,6 +86,11 @@ def to_migration(spec: Spec, handmade: Handmade, *, leave_damaged: bool = False,
         leave_damaged=leave_damaged,
         full=full,
     )
+
+
+def _copied_before(spec: Spec, handmade: Handmade) -> bool:
+    """Whether what lies in the data folder was copied from this very registry, before it was gone back to."""
+    return (read_text(Layout(spec.root).copied_from) or "").strip() == handmade.container.id
 
 
 def _kept(path: Path, root: Path) -> Path:

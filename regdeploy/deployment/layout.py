@@ -110,6 +110,11 @@ class Layout:
         return self.secrets / "migration.json"
 
     @property
+    def copied_from(self) -> Path:
+        """The id of the hand-made container whose images lie in data/ although it serves again itself."""
+        return self.secrets / "copied-from"
+
+    @property
     def environment(self) -> Path:
         """Further variables of the registry's container; may hold credentials of its storage."""
         return self.secrets / "environment"

@@ -135,6 +135,9 @@ def migration_checks(migrating: Migrating) -> Iterator[Check]:
     handmade, planned = migrating.handmade, migrating.planned
     if handmade is not None:
         yield ok("registry", f"{handmade.container.name}, {handmade.origin.words}")
+        if handmade.keeper:
+            what = f"{handmade.keeper} would start {handmade.container.name} again, or another in its place"
+            yield warning("registry", what, "take it out there once this is done")
         for left in handmade.left:
             yield warning(left.item, f"{left.value} is not carried over: {left.why}")
     for step in planned.plan.flat:

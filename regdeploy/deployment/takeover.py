@@ -34,7 +34,8 @@ from regdeploy.files import refusal, sync_folder, write_whole
 from regdeploy.registry import users
 
 if TYPE_CHECKING:
-    from regdeploy.registry.transfer import Outcome, Progress, Transfer
+    from regdeploy.registry.progress import Progress
+    from regdeploy.registry.transfer import Outcome, Transfer
 
 TakeoverStep = (
     BeginMigration | KeepAccess | KeepSettings | MoveAside | CopyData | CopyRest | VerifyImages | EndMigration
@@ -139,7 +140,8 @@ class Takeover:
                 cancelled=self._cancel.is_set,
             )
         if found:
-            shown = "; ".join(map(str, found[:_SHOWN])) + (f"; and {len(found) - _SHOWN} more" if found[_SHOWN:] else "")
+            more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            shown = "; ".join(map(str, found[:_SHOWN])) + more
             raise VerifyFailed(
                 f"images of {self._spec.name}", shown, "nothing of the old registry was touched, and it serves again"
             )
