@@ -1,0 +1,293 @@
+"""Does a registry hold what it ought to? Asked of its HTTP API, digest by digest, in parallel over kept connections."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, wait
+from enum import StrEnum
+from functools import partial
+from typing import Protocol
+
+from regdeploy.errors import RegdeployError
+from regdeploy.frozen import frozen
+from regdeploy.registry.client import RegistryClient
+from regdeploy.registry.progress import Progress, cancelled_error, never, no_report
+from regdeploy.threads import in_thread
+
+#: With more, a registry that hashes a password for each question takes longer, not less (2.8.2 on two cores).
+WORKERS = 4
+_TICK = 0.1  # seconds between two reports
+_PATIENCE = 2.0  # for workers to notice that it is over
+
+
+class HeldRepository(Protocol):
+    """What a repository ought to hold: digests by tag, manifests by digest, digests of blobs."""
+
+    @property
+    def tags(self) -> Mapping[str, str]: ...  # noqa: D102 - the class says it
+    @property
+    def manifests(self) -> Mapping[str, object]: ...  # noqa: D102
+    @property
+    def layers(self) -> Collection[str]: ...  # noqa: D102
+
+
+class Held(Protocol):
+    """What a registry ought to hold: repositories by name, and the size of each blob by digest."""
+
+    @property
+    def repositories(self) -> Mapping[str, HeldRepository]: ...  # noqa: D102
+    @property
+    def blobs(self) -> Mapping[str, int]: ...  # noqa: D102
+
+
+class Kind(StrEnum):
+    """What differs. A tag that leads elsewhere may be a later push; what it led to is asked for as well."""
+
+    REPOSITORY = "repository"
+    TAG = "tag"
+    MANIFEST = "manifest"
+    BLOB = "blob"
+
+
+@frozen
+class Difference:
+    """One thing that is not there, or is another: ``str()`` of it is a sentence.
+
+    ``where`` is ``team/app``, ``team/app:v1`` or ``team/app@sha256:…``. ``wanted`` and ``found`` are a digest, or a
+    size in bytes; ``found`` is empty where there is nothing, or no answer.
+    """
+
+    kind: Kind
+    where: str
+    words: str
+    wanted: str = ""
+    found: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.words}"
+
+
+@frozen
+class Proof:
+    """What came of it. ``extra`` names repositories and tags that are there besides; ``asked`` counts questions."""
+
+    differences: tuple[Difference, ...]
+    extra: tuple[str, ...]
+    asked: int
+    read_bytes: int
+
+
+def prove(
+    client: Callable[[], RegistryClient],
+    expected: Held,
+    *,
+    full: bool = False,
+    report: Callable[[Progress], None] = no_report,
+    cancelled: Callable[[], bool] = never,
+    workers: int = WORKERS,
+) -> tuple[Difference, ...]:
+    """The differences of :func:`examine`, which says the rest: empty when everything is there."""
+    found = examine(client, expected, full=full, report=report, cancelled=cancelled, workers=workers)
+    return found.differences
+
+
+def examine(
+    client: Callable[[], RegistryClient],
+    expected: Held,
+    *,
+    full: bool = False,
+    report: Callable[[Progress], None] = no_report,
+    cancelled: Callable[[], bool] = never,
+    workers: int = WORKERS,
+) -> Proof:
+    """Ask for every repository, tag, manifest and blob of ``expected``; ``client`` is called once for each worker.
+
+    Manifests are read and hashed. Of blobs the size is compared; with ``full`` each is read and hashed, once, as it
+    streams. What could not be had before cannot be lacked: tags without their manifest, links without their blob,
+    blobs without a link. Memory grows with the number of differences alone. ``report`` is called in this thread.
+
+    Raises RegdeployError: ``registry.unreachable`` and ``registry.login`` at once, ``host.cancelled`` soon after
+    ``cancelled()`` is true. An answer that makes no sense is a difference, not an error.
+    """
+    run = _Run(expected, full)
+    futures = [in_thread(partial(run.work, client), f"proof-{number}") for number in range(min(workers, run.total))]
+    try:
+        while (state := wait(futures, _TICK, FIRST_EXCEPTION)).not_done:
+            if any(future.exception() for future in state.done):
+                break
+            if cancelled():
+                raise cancelled_error("images")
+            report(run.progress())
+    finally:
+        run.over.set()
+        wait(futures, _PATIENCE)
+    for future in futures:
+        if future.done():
+            future.result()
+    report(run.progress())
+    return run.proof()
+
+
+@frozen
+class _Question:
+    """Where it is about, and what asks it: ``ask`` gives each difference, and each thing that is there besides."""
+
+    kind: Kind
+    where: str
+    ask: Callable[[RegistryClient], Iterator[Difference | str]]
+
+
+class _Over(Exception):  # noqa: N818 - not an error of this thread's: another one has it
+    """Somebody else ended the proof."""
+
+
+class _Run:
+    """One proof under way, shared by its workers."""
+
+    def __init__(self, expected: Held, full: bool) -> None:
+        self.over = threading.Event()
+        self.total = sum(1 for _ in _questions(expected, full, lambda _: None))
+        self._total_bytes = _bytes_to_read(expected) if full else 0
+        self._questions = _questions(expected, full, self._passed)
+        self._lock = threading.Lock()
+        self._asked = self._read_bytes = 0
+        self._differences: list[Difference] = []
+        self._extra: list[str] = []
+
+    def work(self, client: Callable[[], RegistryClient]) -> None:
+        """Ask until there is no question left, or it is over."""
+        with client() as asking:
+            while not self.over.is_set() and (question := self._next()) is not None:
+                try:
+                    self._keep(tuple(question.ask(asking)))
+                except _Over:
+                    return
+                except RegdeployError as error:
+                    if error.code != "registry.answer":
+                        raise
+                    self._keep((Difference(kind=question.kind, where=question.where, words=error.what),))
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        words = f"{self._asked} of {self.total} asked for"
+        return Progress(words=words, done_bytes=self._read_bytes, total_bytes=self._total_bytes)
+
+    def proof(self) -> Proof:
+        """What came of it, in an order that does not depend on who was faster."""
+        kinds = list(Kind)
+        return Proof(
+            differences=tuple(sorted(self._differences, key=lambda one: (kinds.index(one.kind), one.where))),
+            extra=tuple(sorted(self._extra)),
+            asked=self._asked,
+            read_bytes=self._read_bytes,
+        )
+
+    def _next(self) -> _Question | None:
+        with self._lock:
+            return next(self._questions, None)
+
+    def _keep(self, answers: tuple[Difference | str, ...]) -> None:
+        with self._lock:
+            self._asked += 1
+            for answer in answers:
+                if isinstance(answer, Difference):
+                    self._differences.append(answer)
+                else:
+                    self._extra.append(answer)
+
+    def _passed(self, count: int) -> None:
+        if self.over.is_set():
+            raise _Over
+        with self._lock:
+            self._read_bytes += count
+
+
+def _bytes_to_read(expected: Held) -> int:
+    linked = {digest for repository in expected.repositories.values() for digest in repository.layers}
+    return sum(expected.blobs.get(digest, 0) for digest in linked)
+
+
+def _questions(expected: Held, full: bool, passed: Callable[[int], None]) -> Iterator[_Question]:
+    yield _Question(kind=Kind.REPOSITORY, where="the catalog", ask=partial(_catalog, expected))
+    read: set[str] = set()
+    for name, repository in expected.repositories.items():
+        yield _Question(kind=Kind.REPOSITORY, where=name, ask=partial(_listed, name, repository))
+        named: set[str] = set()
+        for tag, digest in repository.tags.items():
+            if digest in repository.manifests:
+                ask = _pointed_at if digest in named else _tagged
+                named.add(digest)
+                yield _Question(kind=Kind.TAG, where=f"{name}:{tag}", ask=partial(ask, name, tag, digest))
+        for digest in repository.manifests:
+            if digest not in named:
+                yield _Question(kind=Kind.MANIFEST, where=f"{name}@{digest}", ask=partial(_manifest, name, digest))
+        for digest in repository.layers:
+            size = expected.blobs.get(digest)
+            if size is not None:
+                whole = passed if full and digest not in read else None
+                read.add(digest)
+                ask_blob = partial(_blob, name, digest, size, whole)
+                yield _Question(kind=Kind.BLOB, where=f"{name}@{digest}", ask=ask_blob)
+
+
+def _catalog(expected: Held, client: RegistryClient) -> Iterator[Difference | str]:
+    listed = set(client.repositories())
+    for name, repository in expected.repositories.items():
+        # 2.x lists what has layers, 3.x what has manifests.
+        if name not in listed and repository.manifests and repository.layers:
+            yield Difference(kind=Kind.REPOSITORY, where=name, words="is not in the catalog", wanted=name)
+    yield from listed - expected.repositories.keys()
+
+
+def _listed(name: str, repository: HeldRepository, client: RegistryClient) -> Iterator[Difference | str]:
+    """Only for what is there besides: each tag that should be there is asked for by its name."""
+    for tag in client.tags(name):
+        if tag not in repository.tags:
+            yield f"{name}:{tag}"
+
+
+def _tagged(name: str, tag: str, digest: str, client: RegistryClient) -> Iterator[Difference | str]:
+    """Tag and manifest in one: the registry finds the second by the digest that it has for the first."""
+    stored = client.read_manifest(name, tag, _algorithm(digest))
+    found = stored.digest if stored else ""
+    if found != digest:
+        yield _tag_difference(name, tag, digest, found)
+        yield from _manifest(name, digest, client)
+
+
+def _pointed_at(name: str, tag: str, digest: str, client: RegistryClient) -> Iterator[Difference | str]:
+    stored = client.manifest(name, tag)
+    found = stored.digest if stored else ""
+    if found != digest:
+        yield _tag_difference(name, tag, digest, found)
+
+
+def _tag_difference(name: str, tag: str, digest: str, found: str) -> Difference:
+    words = f"is {found}, and was {digest}" if found else f"is not there, and was {digest}"
+    return Difference(kind=Kind.TAG, where=f"{name}:{tag}", words=words, wanted=digest, found=found)
+
+
+def _manifest(name: str, digest: str, client: RegistryClient) -> Iterator[Difference | str]:
+    stored = client.read_manifest(name, digest, _algorithm(digest))
+    found = stored.digest if stored else ""
+    if found != digest:
+        words = f"is another manifest: {found}" if found else "the manifest is not there"
+        yield Difference(kind=Kind.MANIFEST, where=f"{name}@{digest}", words=words, wanted=digest, found=found)
+
+
+def _blob(
+    name: str, digest: str, size: int, passed: Callable[[int], None] | None, client: RegistryClient
+) -> Iterator[Difference | str]:
+    stored = client.read_blob(name, digest, passed) if passed else client.blob(name, digest)
+    differ = partial(Difference, kind=Kind.BLOB, where=f"{name}@{digest}")
+    if stored is None:
+        yield differ(words="the blob is not there", wanted=digest)
+    elif stored.size not in (size, None):
+        yield differ(words=f"has {stored.size} bytes instead of {size}", wanted=str(size), found=str(stored.size))
+    elif passed and stored.digest != digest:
+        yield differ(words=f"is another blob: {stored.digest}", wanted=digest, found=stored.digest)
+
+
+def _algorithm(digest: str) -> str:
+    return digest.partition(":")[0]
