@@ -13,6 +13,8 @@ from regdeploy.engine.model import ContainerFacts, ImageFacts, Mount, Publish
 
 #: Variables that the registry's libraries read by themselves, and that mean the same in any container.
 _KEPT = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TZ", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT"})
+#: What an engine adds by itself.
+_ENGINES = frozenset({"PATH", "HOME", "HOSTNAME", "TERM", "container"})
 _KEPT_PREFIXES = ("AWS_", "AZURE_", "GOOGLE_")
 _SECRETS = ("secret", "token", "password", "credential", "key")
 _OWN_LIMITS = "regdeploy limits processes only"
@@ -76,7 +78,7 @@ def left_behind(
     yield from _rights(container)
     for flag, values in container.flags.items():
         yield Left(flag, ", ".join(values), _WHY.get(flag, "regdeploy starts its container without it"))
-    yield from _labels(container)
+    yield from _labels(container, image)
 
 
 def _life(container: ContainerFacts) -> Iterator[Left]:
@@ -146,7 +148,7 @@ def _given(container: ContainerFacts, image: ImageFacts | None) -> dict[str, str
     return {
         name: value
         for name, value in container.environment.items()
-        if not name.startswith("REGISTRY_") and name != "PATH" and own.get(name) != value
+        if not name.startswith("REGISTRY_") and name not in _ENGINES and own.get(name) != value
     }
 
 
@@ -179,7 +181,7 @@ def _rights(container: ContainerFacts) -> Iterator[Left]:
         yield Left("--userns", container.userns_mode, "regdeploy chooses it as the engine needs")
 
 
-def _labels(container: ContainerFacts) -> Iterator[Left]:
+def _labels(container: ContainerFacts, image: ImageFacts | None) -> Iterator[Left]:
     """Their names alone: a reverse proxy's labels hold hashes of passwords."""
     labels = container.labels
     project = labels.get("com.docker.compose.project")
@@ -188,7 +190,7 @@ def _labels(container: ContainerFacts) -> Iterator[Left]:
         service = labels.get("com.docker.compose.service", "")
         why = f"`docker compose up` would start it again beside regdeploy's: take it out of {files}"
         yield Left("Compose", f"{project}/{service}", why)
-    own = ("com.docker.compose.", "org.opencontainers.image.", "org.label-schema.", "desktop.docker.io/")
-    others = sorted(name for name in labels if not name.startswith(own) and name != "maintainer")
+    images = dict(image.labels) if image is not None else {}
+    others = [name for name in labels if not name.startswith("com.docker.compose.") and name not in images]
     if others:
-        yield Left("--label", ", ".join(others), "regdeploy's container has labels of its own")
+        yield Left("--label", ", ".join(sorted(others)), "regdeploy's container has labels of its own")

@@ -136,10 +136,17 @@ class DockerContainers:
                     time.sleep(0.05)
 
     def set_restart_policy(self, name: str, policy: str, retries: int = 0) -> None:
-        """Change when the engine starts it by itself."""
-        wanted: Any = {"Name": policy, "MaximumRetryCount": retries}
-        with self._client.speaking(f"container {name}"):
-            self._client.api.update_container(name, restart_policy=wanted)
+        """Change when the engine starts it by itself. Raises EngineError ``engine.unsupported`` where it cannot."""
+        from docker.errors import NotFound  # noqa: PLC0415 - heavy
+
+        where, wanted = f"container {name}", {"Name": policy, "MaximumRetryCount": retries}
+        with self._client.speaking(where):
+            try:
+                self._client.api.update_container(name, restart_policy=wanted)  # type: ignore[arg-type]
+            except NotFound as error:
+                self._client.api.inspect_container(name)  # which raises, where it is the container that is not there
+                what = f"this engine cannot change a restart policy (Podman before 5), which should be {policy}"
+                raise EngineError(where, what, code="engine.unsupported") from error
 
     def read_file(self, name: str, path: str) -> bytes | None:
         """Return a file's bytes, from its mounts as well, whether it runs or not; see Engine."""

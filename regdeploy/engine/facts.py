@@ -97,6 +97,7 @@ def image_facts(answer: Json) -> ImageFacts:
         size=int(answer.get("Size") or 0),
         created=answer.get("Created") or "",
         version=(config.get("Labels") or {}).get("org.opencontainers.image.version", ""),
+        labels=dict(config.get("Labels") or {}),
         layers=tuple(_part(answer, "RootFS").get("Layers") or ()),
     )
 

@@ -219,6 +219,7 @@ class ImageFacts:
     """RFC 3339, as the image says."""
     version: str = ""
     """The label ``org.opencontainers.image.version``."""
+    labels: Mapping[str, str] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
     """Digests of the unpacked layers, the lowest first."""
 

@@ -97,7 +97,8 @@ class Engine(Protocol):
         One that is kept does not come back when the engine restarts: a restart policy that would start it although it
         was stopped (``always``, ``on-failure``) becomes ``no``; ``set_restart_policy`` gives it back. Raises
         EngineError where NAME-previous was made by somebody else and no ``keep_as`` is given, and where no current
-        container runs.
+        container runs. Podman before 5 cannot change a policy: there it stays as it is, and what is kept may be started
+        at the next boot.
         """
         ...
 
@@ -130,7 +131,8 @@ class Engine(Protocol):
         """Have the engine start a container by itself as ``policy`` says, by whomever it was made; idempotent.
 
         ``policy`` and ``retries`` are those of ContainerFacts. It is not started by this. Raises EngineError, with
-        code ``engine.not-found`` where it is not there; also for one of ``--rm``, which can have no other policy.
+        code ``engine.not-found`` where it is not there and ``engine.unsupported`` where the engine cannot (Podman
+        before 5); also for one of ``--rm``, which can have no other policy.
         """
         ...
 

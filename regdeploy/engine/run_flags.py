@@ -11,7 +11,8 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
-_DEFAULT_SHM = 64 << 20
+#: Docker's, and Podman's.
+_USUAL_SHM = (0, 64 << 20, 65_536_000)
 _DEFAULT_PERIOD = 100_000
 #: ``HostConfig`` key → flag, for what is a list of texts or a text.
 _TEXTS = {
@@ -23,13 +24,13 @@ _TEXTS = {
     "VolumesFrom": "--volumes-from",
     "GroupAdd": "--group-add",
     "CgroupParent": "--cgroup-parent",
-    "UTSMode": "--uts",
 }
 _SIZES = {"Memory": "--memory", "MemoryReservation": "--memory-reservation"}
 #: Modes, and what they are called where nothing was asked for.
 _MODES = {
     "IpcMode": ("--ipc", ("private", "shareable", "")),
     "PidMode": ("--pid", ("private", "")),
+    "UTSMode": ("--uts", ("private", "")),
     "Runtime": ("--runtime", ("runc", "crun", "oci", "")),
 }
 
@@ -64,14 +65,14 @@ def _limits(host: Json) -> Iterator[tuple[str, tuple[str, ...]]]:
     memory, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
     yield "--memory-swap", () if swap in (0, 2 * memory) else ("-1" if swap < 0 else _size(swap),)
     shm = host.get("ShmSize") or 0
-    yield "--shm-size", () if shm in (0, _DEFAULT_SHM) else (_size(shm),)
+    yield "--shm-size", () if shm in _USUAL_SHM else (_size(shm),)
     cpus = (host.get("NanoCpus") or 0) / 1e9
     if not cpus and (host.get("CpuQuota") or 0) > 0:
         cpus = host["CpuQuota"] / (host.get("CpuPeriod") or _DEFAULT_PERIOD)
     yield "--cpus", _when(cpus, lambda number: f"{number:g}")
     yield "--cpu-shares", _when(host.get("CpuShares"), str)
     yield "--oom-score-adj", _when(host.get("OomScoreAdj"), str)
-    yield "--ulimit", tuple(_ulimit(one) for one in host.get("Ulimits") or ())
+    yield "--ulimit", tuple(_ulimit(one) for one in host.get("Ulimits") or () if not _is_podmans(one))
 
 
 def _when(value: Any, say: Callable[[Any], str]) -> tuple[str, ...]:  # noqa: ANN401 - a number of the engine's
@@ -85,8 +86,14 @@ def _size(count: int) -> str:
     return str(count)
 
 
+def _is_podmans(one: Json) -> bool:
+    """Podman tells, for every container, the two limits that it passes on, both ends of each the same."""
+    return str(one.get("Name")).startswith("RLIMIT_") and one.get("Soft") == one.get("Hard")
+
+
 def _ulimit(one: Json) -> str:
-    return f"{one.get('Name')}={one.get('Soft')}:{one.get('Hard')}"
+    name = str(one.get("Name")).removeprefix("RLIMIT_").lower()
+    return f"{name}={one.get('Soft')}:{one.get('Hard')}"
 
 
 def _rights(host: Json) -> Iterator[tuple[str, tuple[str, ...]]]:

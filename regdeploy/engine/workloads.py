@@ -181,8 +181,15 @@ class Workloads:
         if previous.running:
             self._containers.stop(previous.name, previous.stop_timeout or 10)
         if previous.restart_policy in _RESURRECTING:
-            self._containers.set_restart_policy(previous.name, "no")
+            self._put_to_rest(previous.name)
         self._containers.rename(previous.name, keep_as)
+
+    def _put_to_rest(self, name: str) -> None:
+        try:
+            self._containers.set_restart_policy(name, "no")
+        except EngineError as error:
+            if error.code != "engine.unsupported":  # Podman's service itself starts nothing by itself
+                raise
 
     def start(self, name: str) -> None:
         """Start it; one that runs is fine."""

@@ -44,6 +44,8 @@ class FakeHost:
     """What other programs listen on."""
     broken: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Images, by id, whose containers end at once, with the lines that they write before."""
+    fixed_policies: bool = False
+    """Whether restart policies cannot be changed, as with Podman before 5."""
     ticks: int = 0
 
     def tick(self) -> datetime:
@@ -125,6 +127,8 @@ class FakeContainers:
 
     def set_restart_policy(self, name: str, policy: str, retries: int = 0) -> None:
         container = self._there(name)
+        if self._host.fixed_policies:
+            raise EngineError(f"container {name}", "cannot change a restart policy", code="engine.unsupported")
         if container.auto_remove and policy != "no":
             words = "Restart policy cannot be updated because AutoRemove is enabled for the container"
             raise EngineError(f"container {name}", words)

@@ -43,6 +43,10 @@ def handler(answers: Mapping[str, Any], asked: list[str]) -> type[BaseHTTPReques
             self.end_headers()
             self.wfile.write(content)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.do_GET()
+
         def address_string(self) -> str:
             return "client"
 
@@ -109,6 +113,18 @@ def test_an_engine_before_20_10_is_too_old(tmp_path: Path) -> None:
     with answering(tmp_path, {"/version": version}) as (url, _), pytest.raises(EngineError, match=r"19\.03") as raised:
         connect(url).facts()
     assert raised.value.code == "engine.too-old"
+
+
+@pytest.mark.parametrize(("there", "code"), [(True, "engine.unsupported"), (False, "engine.not-found")])
+def test_an_engine_that_cannot_change_a_policy_is_told_from_a_container_that_is_gone(
+    tmp_path: Path, there: bool, code: str
+) -> None:
+    container = {"Id": "1f", "Name": "/registry"}
+    answers = {"/version": VERSION, **({"/v1.47/containers/registry/json": container} if there else {})}
+    with answering(tmp_path, answers) as (url, asked), pytest.raises(EngineError) as raised:
+        connect(url).set_restart_policy("registry", "always")
+    assert raised.value.code == code
+    assert "/v1.47/containers/registry/update" in asked
 
 
 @pytest.mark.parametrize("answer", [b"<html>", {}, {"ApiVersion": "x.y"}, b""])

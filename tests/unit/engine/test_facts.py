@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from regdeploy.engine.facts import container_facts, engine_facts, image_facts, publishers
-from regdeploy.engine.model import Mount, Publish
+from regdeploy.engine.model import Attachment, Mount, Publish
 
 VERSION = {"Version": "28.2.2", "ApiVersion": "1.50", "Os": "linux", "Arch": "amd64"}
 
@@ -103,6 +103,136 @@ def test_mounts_are_told_by_target_whatever_their_order() -> None:
     for order in (mounts, mounts[::-1]):
         told = container_facts(inspected(Mounts=order, HostConfig={"Tmpfs": {"/tmp": "", "/run": ""}}))
         assert told.mounts == expected
+
+
+def test_a_volume_lies_where_its_content_stays_when_its_last_container_stops() -> None:
+    anonymous = "0f" * 32
+
+    def path(volume: dict[str, Any] | None, name: str = "data", **entry: Any) -> str:
+        mount = {"Type": "volume", "Name": name, "Source": "/v/data/_data", "Destination": "/z", "RW": True, **entry}
+        volumes = {} if volume is None else {name: volume}
+        (told,) = container_facts(inspected(Mounts=[mount]), volumes).mounts
+        assert told.anonymous is (name == anonymous)
+        return told.path
+
+    bound = {"type": "none", "o": "rw,bind", "device": "/srv/images"}
+    assert path({"Options": None}, Driver="local") == "/v/data/_data"
+    assert path(None) == "/v/data/_data"
+    assert path({"Options": {"size": "9G"}}, name=anonymous) == "/v/data/_data"
+    assert path({"Options": bound}, Driver="local") == "/srv/images"
+    assert path({"Options": {"type": "nfs", "device": ":/images", "o": "addr=10.0.0.2"}}) == ""
+    assert path({"Options": {"type": "tmpfs", "device": "tmpfs"}}) == ""
+    assert path({"Options": None}, Driver="convoy") == ""
+
+
+def test_where_a_volume_lies_is_not_what_makes_two_mounts_different() -> None:
+    assert Mount("data", "/z", kind="volume", volume_path="/v/data/_data") == Mount("data", "/z", kind="volume")
+
+
+def test_of_what_is_no_volume_only_a_bind_has_a_folder_on_the_host() -> None:
+    assert (Mount("/srv", "/a").path, Mount("", "/a", kind="tmpfs").path) == ("/srv", "")
+    assert not Mount("/0f" * 32, "/a").anonymous
+
+
+def test_a_network_has_the_names_that_were_given_there_and_not_the_engines() -> None:
+    back = {"Aliases": ["1f", "images", "registry"], "IPAMConfig": {"IPv4Address": "10.7.0.9"}, "IPAddress": "10.7.0.9"}
+    networks = {"front": {"Aliases": None, "IPAMConfig": None, "IPAddress": "10.8.0.2"}, "back": back}
+    facts = container_facts(inspected(NetworkSettings={"Networks": networks}))
+    assert facts.networks == (
+        Attachment(network="back", aliases=("images",), address="10.7.0.9"),
+        Attachment(network="front"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("hostname", "mode", "told"),
+    [("1f", "default", ""), ("box", "default", "box"), ("host-name", "host", ""), ("box", "container:2e", "")],
+)
+def test_a_host_name_is_told_where_it_was_chosen(hostname: str, mode: str, told: str) -> None:
+    answer = inspected(Config={"Hostname": hostname}, HostConfig={"NetworkMode": mode})
+    assert container_facts(answer).hostname == told
+
+
+@pytest.mark.parametrize(("test", "on"), [(["CMD", "true"], True), (["NONE"], False), ([], False), (None, False)])
+def test_a_health_check_that_was_switched_off_is_none(test: list[str] | None, on: bool) -> None:
+    assert container_facts(inspected(Config={"Healthcheck": {"Test": test}})).healthcheck is on
+
+
+@pytest.mark.parametrize(
+    ("host", "flags"),
+    [
+        (
+            {"Memory": 512 << 20, "MemorySwap": 1 << 30, "MemoryReservation": 1500},
+            {"--memory": "512m", "--memory-reservation": "1500"},
+        ),
+        ({"Memory": 1 << 30, "MemorySwap": -1}, {"--memory": "1g", "--memory-swap": "-1"}),
+        ({"CpuQuota": 50_000, "CpuPeriod": 0}, {"--cpus": "0.5"}),
+        ({"CpuQuota": -1, "NanoCpus": 0}, {}),
+        ({"ShmSize": 64 << 20, "IpcMode": "private", "Runtime": "runc", "PidMode": ""}, {}),
+        (
+            {"ShmSize": 1 << 30, "IpcMode": "host", "Runtime": "kata"},
+            {"--shm-size": "1g", "--ipc": "host", "--runtime": "kata"},
+        ),
+        ({"SecurityOpt": ["no-new-privileges:true", "label=disable"]}, {"--security-opt": "label=disable"}),
+        ({"SecurityOpt": ["label=disable"], "Privileged": True}, {}),
+        ({"DeviceRequests": [{"Count": -1}], "Init": True}, {"--gpus": "all", "--init": "true"}),
+        ({"Links": ["/redis:/registry/cache"]}, {"--link": "redis:cache"}),
+        ({"CgroupParent": "/slow", "CpusetCpus": "0-1"}, {"--cgroup-parent": "/slow", "--cpuset-cpus": "0-1"}),
+    ],
+)
+def test_what_was_asked_for_is_told_by_its_flag_and_what_the_engine_added_is_not(
+    host: dict[str, Any], flags: dict[str, str]
+) -> None:
+    assert container_facts(inspected(HostConfig=host)).flags == {flag: (value,) for flag, value in flags.items()}
+
+
+def test_podman_says_the_same_in_its_own_way() -> None:
+    host = {
+        "LogConfig": {"Type": "json-file", "Config": None},
+        "NetworkMode": "bridge",
+        "RestartPolicy": {"Name": "", "MaximumRetryCount": 0},
+        "IpcMode": "shareable",
+        "PidMode": "private",
+        "UTSMode": "private",
+        "ShmSize": 65536000,
+        "Runtime": "oci",
+        "Ulimits": [
+            {"Name": "RLIMIT_NOFILE", "Hard": 2048, "Soft": 1024},
+            {"Name": "RLIMIT_NPROC", "Hard": 32768, "Soft": 32768},
+        ],
+    }
+    layers = {"UpperDir": "/p/overlay/u/diff", "LowerDir": "/p/overlay/l2/diff:/p/overlay/l1/diff"}
+    state = {"Status": "created", "Health": {"Status": "", "FailingStreak": 0, "Log": None}}
+    facts = container_facts(
+        inspected(
+            State=state,
+            HostConfig=host,
+            GraphDriver={"Name": "overlay", "Data": layers},
+            NetworkSettings={"Networks": {"podman": {"Aliases": ["1f"], "IPAMConfig": None}}},
+        )
+    )
+    assert facts.flags == {"--ulimit": ("nofile=1024:2048",)}
+    assert facts.networks == (Attachment(network="podman"),)
+    assert (facts.restart_policy, facts.auto_remove, facts.healthcheck, facts.log_driver) == (
+        "no",
+        False,
+        False,
+        "json-file",
+    )
+    assert (facts.layer, facts.lower) == ("/p/overlay/u/diff", ("/p/overlay/l2/diff", "/p/overlay/l1/diff"))
+
+
+def test_a_layer_of_which_the_engine_tells_no_folder_is_unknown() -> None:
+    for driver in (None, {"Name": "vfs", "Data": {"MergedDir": "/x"}}, {"Name": "btrfs", "Data": None}):
+        facts = container_facts(inspected(GraphDriver=driver))
+        assert (facts.layer, facts.lower) == ("", ())
+
+
+def test_what_a_logs_driver_is_told_stays_out_of_sight() -> None:
+    config = {"Type": "splunk", "Config": {"splunk-token": "hunter2"}}
+    facts = container_facts(inspected(HostConfig={"LogConfig": config}))
+    assert (facts.log_driver, facts.log_driver_options["splunk-token"]) == ("splunk", "hunter2")
+    assert "hunter2" not in repr(facts)
 
 
 @pytest.mark.parametrize(

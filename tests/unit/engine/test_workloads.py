@@ -125,6 +125,20 @@ def test_an_activation_takes_few_writes_and_stops_what_serves_as_late_as_it_can(
     ]
 
 
+def test_where_policies_cannot_be_changed_the_one_before_is_kept_with_its_own() -> None:
+    engine = FakeEngine({"registry:3": IMAGE})
+    engine.host.fixed_policies = True
+    engine.add(containers({"": True})[0])
+    engine.prepare(workload(1))
+    engine.activate(NAME, 1)
+    engine.settle(NAME, f"{NAME}-kept")
+    kept = engine.host.containers[f"{NAME}-kept"]
+    assert (kept.state, kept.restart_policy) == ("exited", "always")
+    with pytest.raises(EngineError) as raised:
+        engine.set_restart_policy(f"{NAME}-kept", "no")
+    assert raised.value.code == "engine.unsupported"
+
+
 @pytest.mark.parametrize("change", [{"environment": {"A": "2"}}, {"selinux_relabel": True}, {"tmpfs": ()}])
 def test_two_workloads_have_one_fingerprint_only_when_they_are_the_same(change: dict[str, object]) -> None:
     one: dict[str, object] = {"name": NAME, "image": "x", "image_id": "y", "environment": {"A": "1", "B": "2"}}
