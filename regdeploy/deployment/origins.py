@@ -37,16 +37,15 @@ class Origin:
     @property
     def words(self) -> str:
         """Where the images lie, as the end of a sentence about the registry."""
-        if self.kind == "driver":
-            return f"its images lie in the storage driver {self.driver}"
         named = {
+            "driver": "in the storage driver",
             "bind": "in the folder",
             "volume": f"in the volume {self.source}:",
             "anonymous volume": f"in a volume without a name ({self.source[:12]}…):",
             "tmpfs": "in memory, a tmpfs:",
             "layer": "in the container itself:",
         }[self.kind]
-        where = f"its images lie {named} {self.path or self.inside}"
+        where = f"its images lie {named} {self.path or self.inside or self.driver}"
         return f"{where}, {self.why}" if self.why else where
 
 
