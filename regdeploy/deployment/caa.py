@@ -41,7 +41,10 @@ class _Property(NamedTuple):
 
 
 def caa_checks(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
-    """The records that govern a name must allow one of the identities that the CA goes by."""
+    """The records that govern a name must allow one of the identities that the CA goes by.
+
+    Where there are CAs to fall back on it is no stop: each is judged by its own identities when its turn comes.
+    """
     identities = host.directory.caa_identities if host.directory else ()
     method = observed.challenges[0].kind if observed.challenges else spec.challenge
     for name, facts in host.caa.items():
@@ -58,6 +61,8 @@ def _allowed(spec: Spec, name: str, facts: CaaFacts, identities: tuple[str, ...]
     objection = caa_objection(facts, identities, wildcard=wildcard, method=method, account=account)
     if objection is not None:
         words = f"{facts.found_at} does not allow this CA to issue for {name}{objection.why}"
+        if spec.acme_fallback:
+            return warning("CAA", f"{words}; another CA is asked", objection.hint)
         return stop("CAA", words, objection.hint)
     demanded = () if account else accounts_demanded(facts, identities, wildcard=wildcard, method=method)
     if demanded:

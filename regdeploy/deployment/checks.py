@@ -6,7 +6,7 @@ that yields :class:`Check` and a place in :func:`checks`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from regdeploy.deployment.authorities import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
 from regdeploy.deployment.caa import caa_checks
@@ -32,12 +32,15 @@ _CLOCK_STOP = 86400.0
 _LEAST_INODES = 1000
 
 
-def checks(spec: Spec, observed: Observed, host: HostFacts) -> tuple[Check, ...]:
-    """Judge everything that ``host`` has facts on, in the order in which it would bite."""
+def checks(spec: Spec, observed: Observed, host: HostFacts, *, renewing: bool = False) -> tuple[Check, ...]:
+    """Judge everything that ``host`` has facts on, in the order in which it would bite.
+
+    ``renewing`` says that nothing but a certificate is to be kept: a disk too full for images must not let one end.
+    """
     return (
         *_engine(spec, observed.engine, host),
         *_folders(spec, observed, host),
-        *_disk(spec, host),
+        *_disk(spec, host, stop if not renewing else warning),
         *port_checks(spec, observed, host),
         *_challenge(spec, observed, host),
         *_rate_limit(spec, observed, host),
@@ -101,12 +104,12 @@ def _folders(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]
     yield ok("folders", f"{spec.root} is safe")
 
 
-def _disk(spec: Spec, host: HostFacts) -> Iterator[Check]:
+def _disk(spec: Spec, host: HostFacts, judge: Callable[[str, str, str], Check]) -> Iterator[Check]:
     free = human_bytes(host.disk.free_bytes)
     if host.disk.free_bytes < _LEAST_FREE:
-        yield stop("disk", f"{free} free for {spec.root}", "free some space: images would not fit")
+        yield judge("disk", f"{free} free for {spec.root}", "free some space: images would not fit")
     elif host.disk.free_inodes is not None and host.disk.free_inodes < _LEAST_INODES:
-        yield stop("disk", f"{host.disk.free_inodes} inodes free for {spec.root}", "remove small files on that disk")
+        yield judge("disk", f"{host.disk.free_inodes} inodes free for {spec.root}", "remove small files on that disk")
     elif host.disk.free_bytes < _GIGABYTE:
         yield warning("disk", f"{free} free for {spec.root}", "images fill that soon")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import assert_never
 
@@ -15,10 +16,10 @@ from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import InstallCertificate, IssueCertificate, SetAside
 from regdeploy.deployment.world import World
-from regdeploy.errors import AcmeError, RegdeployError
+from regdeploy.errors import HostError, RegdeployError
 from regdeploy.registry.environment import certificate_name
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts
-from regdeploy.tls.attempts import Attempt, write_attempts
+from regdeploy.tls.attempts import LOST, Attempt, write_attempts
 from regdeploy.tls.renewal import renew_after
 from regdeploy.tls.store import CertificateStore
 
@@ -54,6 +55,7 @@ class Issuing:
         self._store = CertificateStore(self._layout.certs)
         self._current = observed.certificates.current
         self._issued: int | None = None
+        self._attempts = observed.attempts
 
     def do(self, step: IssueCertificate | InstallCertificate | SetAside, report: Callable[[str], None]) -> str:
         """Do ``step``, and say what came of it. Raises AcmeError, CertificateError and HostError."""
@@ -86,7 +88,8 @@ class Issuing:
             self._store.prune(_KEPT_VERSIONS, certificate_name(self._spec.domain))
 
     def _issue(self, step: IssueCertificate, report: Callable[[str], None]) -> str:
-        try:
+        asked = self._spec.tls is Tls.ACME
+        with self._store.room() as room:  # before a CA is asked: what it gives is counted, kept or not
             bundle, how, directory = obtain(
                 self._spec,
                 self._observed,
@@ -95,20 +98,27 @@ class Issuing:
                 directory=self._directory,
                 report=report,
                 cancel=self._cancel,
+                note=self._note,
             )
-        except AcmeError as error:
-            self._note(error)
-            raise
-        self._note(None)
-        asked = self._spec.tls is Tls.ACME
-        self._issued = self._store.add(
-            bundle,
-            source=self._spec.tls.value,
-            directory=directory,
-            issued_at=self._world.now(),
-            names=step.names,
-            profile=self._spec.profile if asked else "",
-        )
+            attempt = Attempt(
+                at=self._world.now(),
+                challenge=how,
+                directory=directory if directory != self._spec.acme_directory else "",
+            )
+            try:
+                self._issued = self._store.add(
+                    bundle,
+                    source=self._spec.tls.value,
+                    directory=directory,
+                    issued_at=attempt.at,
+                    names=step.names,
+                    profile=self._spec.profile if asked else "",
+                    room=room,
+                )
+            except HostError as error:
+                self._note(replace(attempt, problem=LOST, words=f"issued, and could not be kept: {error}"))
+                raise
+        self._note(attempt)
         until = f"until {bundle.leaf.not_after:%Y-%m-%d}"
         if self._spec.tls is Tls.FILES:
             return f"{bundle.leaf.issuer_name}, {how}, {until}"
@@ -132,17 +142,11 @@ class Issuing:
             self._store.set_aside(number, at)
         return ", ".join(f"{number:04}" for number in step.newer)
 
-    def _note(self, error: AcmeError | None) -> None:
-        """Write down how an order ended. Not to be able to is no reason to lose a certificate."""
-        if self._observed.attempts is None or (error is not None and error.problem == "cancelled"):
+    def _note(self, attempt: Attempt) -> None:
+        """Write down how one ended. Not to be able to is no reason to lose a certificate."""
+        if self._attempts is None:
             return
-        attempt = Attempt(at=self._world.now())
-        if error is not None:
-            attempt = Attempt(
-                at=attempt.at,
-                problem=error.problem or "failed",
-                words=str(error),
-                retry_after=error.retry_after or 0.0,
-            )
+        again = self._attempts is not self._observed.attempts
+        self._attempts = self._attempts.with_attempt(replace(attempt, again=again))
         with suppress(RegdeployError):
-            write_attempts(self._layout.attempts, self._observed.attempts.with_attempt(attempt))
+            write_attempts(self._layout.attempts, self._attempts)

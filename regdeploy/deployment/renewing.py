@@ -78,7 +78,9 @@ def renew(
             words = f"{spec.url}: the deploy hook was called again" if again else _words(spec, observed, world)
             return Renewed(planned=replace(planned, plan=replace(found, steps=())), words=words)
         host = host_facts(spec, observed, world, found)
-        refuse(reporter, checks(spec, observed, host), ignore)  # not an attempt: what is mended is tried at once
+        refuse(
+            reporter, checks(spec, observed, host, renewing=True), ignore
+        )  # not an attempt: what is mended is tried at once
         hooks.call(Hook.BEFORE)
         outcome = "interrupted"
         try:

@@ -1,7 +1,7 @@
 """What was tried for one certificate, and what the CA said of its renewal: the record that outlives a run.
 
-One JSON file. A record is of one set of names at one CA: with other names, or another CA, it starts anew. A crash
-between the CA's yes and the note of it loses the note alone: the certificate itself is in the store.
+One JSON file. A record is of one set of names at one CA and those to fall back on: with other names, or another CA, it
+starts anew. A certificate is noted once it is kept: a crash in between loses the note alone.
 """
 
 from __future__ import annotations
@@ -20,19 +20,27 @@ _KEPT = timedelta(days=30)
 _AHEAD = timedelta(days=1)  # what was noted further ahead than this was noted with a wrong clock
 _MOST = 200
 _WORDS = 1000
+#: The problem of an order that gave a certificate which could not be kept: the CA counts it all the same.
+LOST = "lost"
 
 
 @frozen
 class Attempt:
-    """One order that was made. ``problem`` is empty for one that gave a certificate, else ACME's type or ``failed``.
+    """A CA that was asked.
 
-    ``words`` are the error's; ``retry_after`` is in seconds from ``at``, 0 where the CA named no time.
+    ``problem`` is empty where a certificate came of it, else ACME's type, ``lost`` or ``failed``; ``words`` are the
+    error's; ``retry_after`` is in seconds from ``at``, 0 where the CA named no time. ``challenge`` is the kind by which
+    the names were to be proved, empty where it did not come to that. ``directory`` is the CA, empty for the record's
+    own. ``again`` says that the one before was made in the same run: another kind, or another CA.
     """
 
     at: datetime
     problem: str = ""
     words: str = ""
     retry_after: float = 0.0
+    challenge: str = ""
+    directory: str = ""
+    again: bool = False
 
 
 @frozen
@@ -118,6 +126,9 @@ def _record(values: dict[str, Any]) -> Attempts:
             problem=str(one["problem"]),
             words=str(one["words"]),
             retry_after=float(one["retry_after"]),
+            challenge=str(one.get("challenge", "")),
+            directory=str(one.get("directory", "")),
+            again=bool(one.get("again")),
         )
         for one in values["attempts"]
     )

@@ -7,11 +7,11 @@ of its life waits for nobody but the CA.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from regdeploy.frozen import frozen
-from regdeploy.tls.attempts import Attempt, Attempts, Window
+from regdeploy.tls.attempts import LOST, Attempt, Attempts, Window
 from regdeploy.tls.certificate import Certificate
 
 _SHORT_LIVED = timedelta(days=10)
@@ -79,42 +79,53 @@ def wait_before_order(
     *,
     patient: bool,
     limited: bool,
-    replaces: bool = False,
-    ignore: Collection[str] = (),
 ) -> Wait | None:
     """Whether the CA may be asked for ``record``'s names at ``now``; None where it may.
 
     ``patient`` keeps our own back-off (1, 10, 100 minutes, then daily) and a certificate in reserve under the CA's
-    weekly limit; without it only the CA's own word counts. ``limited`` says that the CA is one with those limits, and
-    ``replaces`` that the order names what it replaces (RFC 9773 section 5), which exempts it from the weekly one: not
-    from our own reserve, which is what stops an endless row of renewals. ``ignore`` are names of limits that the user
-    does not want reckoned: what the CA itself asked for is never among them.
+    weekly limit; without it only the CA's own word counts. ``limited`` says that the CA is one with those limits.
     """
     noted = record.until(now)
     failed = noted.failures()
-    waits = _limits(noted.attempts, now, patient=patient, replaces=replaces) if limited else []
+    waits = list(_asked_to_wait(failed, ""))
+    if limited:
+        waits += _limits([one for one in noted.attempts if not one.directory], now, patient=patient)
     if patient and failed:
-        pause = _BACK_OFF[min(len(failed), len(_BACK_OFF)) - 1]
-        words = f"{len(failed)} attempt{'s'[: len(failed) > 1]} failed, the last: {failed[-1].words}"
-        waits.append(Wait(until=failed[-1].at + pause, why=words, limit="back-off"))
-    waits = [*_asked_to_wait(failed), *(wait for wait in waits if wait.limit not in ignore)]
+        waits.append(back_off(failed))
+    return _longest(waits, now)
+
+
+def wait_for_fallback(record: Attempts, directory: str, now: datetime) -> Wait | None:
+    """Whether the CA at ``directory``, one to fall back on, asked not to be asked before another time."""
+    return _longest(_asked_to_wait(record.until(now).failures(), directory), now)
+
+
+def back_off(failed: Sequence[Attempt]) -> Wait:
+    """Our own wait after ``failed``, at least one: 1, 10, 100 minutes, then daily, by how many runs have failed."""
+    count, last = max(1, sum(not one.again for one in failed)), failed[-1]
+    by = f", by {last.challenge}" if last.challenge else ""
+    words = f"{count} attempt{'s'[: count > 1]} failed, the last{by}: {last.words}"
+    return Wait(until=last.at + _BACK_OFF[min(count, len(_BACK_OFF)) - 1], why=words, limit="back-off")
+
+
+def _longest(waits: Iterable[Wait], now: datetime) -> Wait | None:
     return max((wait for wait in waits if wait.until > now), key=lambda wait: wait.until, default=None)
 
 
-def _asked_to_wait(failed: Iterable[Attempt]) -> Iterator[Wait]:
+def _asked_to_wait(failed: Iterable[Attempt], directory: str) -> Iterator[Wait]:
     """The CA's own Retry-After, of each failure that had one. A file can hold numbers of which no time can be made."""
     for one in failed:
-        if one.retry_after > 0:
+        if one.retry_after > 0 and one.directory == directory:
             until = one.at + timedelta(seconds=min(one.retry_after, _LONGEST_WAIT.total_seconds()))
             yield Wait(until=until, why=f"the CA asked to wait: {one.words}", limit="retry-after")
 
 
-def _limits(noted: Iterable[Attempt], now: datetime, *, patient: bool, replaces: bool) -> list[Wait]:
+def _limits(noted: Sequence[Attempt], now: datetime, *, patient: bool) -> list[Wait]:
     """The CA's limits, reckoned from what was asked from here: it is not asked what it would refuse."""
     waits = []
-    issued = sorted(one.at for one in noted if not one.problem and now - one.at < _WEEK)
+    issued = sorted(one.at for one in noted if one.problem in ("", LOST) and now - one.at < _WEEK)
     most = _DUPLICATES - 1 if patient else _DUPLICATES
-    if len(issued) >= most and (patient or not replaces):
+    if len(issued) >= most:
         words = f"{len(issued)} certificates for these names in a week, and the limit is {_DUPLICATES}"
         waits.append(Wait(until=issued[-most] + _WEEK, why=words, limit="duplicate-certificates"))
     refused = sorted(one.at for one in noted if one.problem in VALIDATION_PROBLEMS and now - one.at < _HOUR)

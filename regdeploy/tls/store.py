@@ -8,7 +8,8 @@ DOMAIN.key -> current/privkey.pem
 ```
 
 Whoever writes holds the deployment's lock. Killed at any point, a version is there whole or not at all, and ``current``
-leads to the one before or the one after.
+leads to the one before or the one after. Room for a version can be taken before there is anything to keep in it: a
+disk that fills while a CA works costs no certificate.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 
 from regdeploy.errors import CertificateError, HostError
-from regdeploy.files import TEMPORARY_PREFIX, make_folder, refusal, switch_link, sync_folder, write_whole
+from regdeploy.files import TEMPORARY_PREFIX, refusal, switch_link, sync_folder, write_whole
 from regdeploy.frozen import frozen
 from regdeploy.secret import Secret
 from regdeploy.tls.certificate import Bundle
 from regdeploy.tls.record import Record, digest
+from regdeploy.tls.room import AMPLE, Room, take_room
 from regdeploy.tls.stored import FULLCHAIN, PRIVKEY, RECORD, StoredVersion, read_version
 
-__all__ = ["CertificateStore", "StoreFacts", "StoredVersion"]
+__all__ = ["CertificateStore", "Room", "StoreFacts", "StoredVersion"]
 
 _CURRENT = "current"
-_FOLDER_MODE = 0o711
 _LINKS = {".crt": f"{_CURRENT}/{FULLCHAIN}", ".key": f"{_CURRENT}/{PRIVKEY}"}
 _TARGET = re.compile(r"versions/(\d{4,})/?")
 
@@ -65,6 +66,13 @@ class CertificateStore:
             links=links,
         )
 
+    def room(self) -> AbstractContextManager[Room]:
+        """Take the room that one more version needs from the disk; what :meth:`add` did not use is given back.
+
+        Raises HostError where there is none, or where nothing can be written. A kill leaves it until :meth:`prune`.
+        """
+        return take_room(self._versions, AMPLE)
+
     def add(
         self,
         bundle: Bundle,
@@ -74,11 +82,13 @@ class CertificateStore:
         issued_at: datetime,
         names: Iterable[str],
         profile: str = "",
+        room: Room | None = None,
     ) -> int:
-        """Keep ``bundle`` as a new version, and return its number. It is not current yet."""
+        """Keep ``bundle`` as a new version, in ``room`` where there is one, and return its number.
+
+        It is not current yet.
+        """
         number = max((0, *self._numbers())) + 1
-        final = self._folder(number)
-        temporary = self._versions / f"{TEMPORARY_PREFIX}{final.name}.{secrets.token_hex(4)}"
         key = bundle.key_pem.reveal().encode()
         record = Record(
             leaf=bundle.leaf,
@@ -91,16 +101,13 @@ class CertificateStore:
             privkey_sha256=digest(key),
             profile=profile,
         )
-        make_folder(self._versions, _FOLDER_MODE)
+        contents = {FULLCHAIN: bundle.fullchain_pem, PRIVKEY: key, RECORD: record.to_json()}
         try:
-            make_folder(temporary, _FOLDER_MODE)
-            write_whole(temporary / FULLCHAIN, bundle.fullchain_pem, 0o644)
-            write_whole(temporary / PRIVKEY, key, 0o600)
-            write_whole(temporary / RECORD, record.to_json(), 0o644)
-            _rename(temporary, final)
+            with nullcontext(room) if room is not None else take_room(self._versions, 0) as place:
+                place.fill(contents)
+                _rename(place.folder, self._folder(number))
         except HostError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise HostError(str(final), error.what, error.hint, code=error.code) from error
+            raise HostError(str(self._folder(number)), error.what, error.hint, code=error.code) from error
         return number
 
     def install(self, number: int, link_name: str) -> None:

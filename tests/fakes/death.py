@@ -39,8 +39,12 @@ class _Counter:
                 raise Killed(f"before write {self.last}: {event} {arguments[0]}")
 
     def _refuse(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """The disk is full from one write on: nothing new fits, and what is there can be renamed and removed."""
-        if event in {"os.mkdir", "os.symlink"} or (event == "open" and is_write(event, arguments)):
+        """The disk is full from one write on: nothing new fits.
+
+        What is there can be renamed and removed, and written where it has its room.
+        """
+        new = event == "open" and is_write(event, arguments) and bool(arguments[2] & os.O_CREAT)
+        if event in {"os.mkdir", "os.symlink"} or new:
             with self.lock:
                 self.count += 1
                 full = self.last and self.count >= self.last

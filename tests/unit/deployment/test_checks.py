@@ -232,6 +232,9 @@ def test_the_disk(free: int, inodes: int | None, check: Check) -> None:
     disk = DiskFacts(total_bytes=2 * 10**12, free_bytes=free, free_inodes=inodes)
 
     assert _found(acme(), "disk", disk=disk) == (check,)
+    renewing = checks(acme().spec, deployed(acme()), host(disk=disk), renewing=True)
+    milder = check._replace(verdict=WARNING) if check.verdict is STOP else check
+    assert [found for found in renewing if found.item == "disk"] == [milder]
 
 
 @pytest.mark.parametrize(
@@ -547,6 +550,20 @@ def test_what_the_owner_of_the_name_allows(facts: CaaFacts, check: Check) -> Non
     asked = acme(acme_directory=LETS_ENCRYPT_STAGING)
 
     assert _found(asked, "CAA", directory=DIRECTORY, caa={DOMAIN: facts}) == (check,)
+
+
+def test_where_another_ca_is_asked_too_what_forbids_the_first_is_a_warning() -> None:
+    facts = CaaFacts(records=((0, "issue", "digicert.com"),), found_at="example.com")
+    asked = acme(acme_fallback=["https://other.example/dir"])
+
+    assert _found(asked, "CAA", directory=DIRECTORY, caa={DOMAIN: facts}) == (
+        Check(
+            "CAA",
+            WARNING,
+            f"example.com does not allow this CA to issue for {DOMAIN}; another CA is asked",
+            'add the record: example.com. CAA 0 issue "letsencrypt.org"',
+        ),
+    )
 
 
 def test_a_ca_that_goes_by_no_name_cannot_be_forbidden() -> None:

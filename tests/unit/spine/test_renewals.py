@@ -14,15 +14,18 @@ from typing import Any
 
 import pytest
 
+from regdeploy.deployment.observe import attempts_of
 from regdeploy.deployment.renewing import Renewed, renew
-from regdeploy.errors import AcmeError, CheckFailed, RegdeployError
+from regdeploy.errors import AcmeError, CheckFailed, HostError, RegdeployError
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
+from regdeploy.tls.attempts import LOST
 from regdeploy.tls.store import CertificateStore
 from tests.fakes.death import dying_before, full_disk_at
 from tests.fakes.mortal import Killed
 from tests.fakes.world import FakeAuthority, FakeClock, fingerprint
-from tests.unit.spine.host import ACME, INTERNAL, PORT, Host, copy_of
+from tests.unit.spine.host import ACME, INTERNAL, OTHER_PORT, PORT, Host, copy_of
 from tests.unit.spine.test_converges import fresh
+from tests.unit.tls.ends import on_tiny_disk
 
 
 def renewed(host: Host, *, forced: bool = False) -> Renewed:
@@ -91,11 +94,12 @@ def test_killed_while_it_is_stopped_for_the_challenge_the_next_renewal_starts_it
         assert down > 5, "the port was never needed: it proves nothing"
 
 
-def test_a_disk_that_is_full_at_any_write_costs_no_certificate_that_is_served() -> None:
+def test_a_disk_that_is_full_at_any_write_costs_no_certificate_served_or_issued() -> None:
     with fresh() as start:
         start.up(ACME)
         before = served(start)
         said: list[str] = []
+        issued: list[int] = []
         for write, host in futures(start):
             with full_disk_at(write) as counter:
                 try:
@@ -103,13 +107,88 @@ def test_a_disk_that_is_full_at_any_write_costs_no_certificate_that_is_served() 
                 except RegdeployError as error:
                     said.append(str(error))
                     assert served(host) == before, f"full at write {write}"
+                    issued.append(host.authority.issued)
             assert served(host) in stored(host), f"full at write {write}"
+            assert len(stored(host) - {before}) == host.authority.issued == host.authority.asked, f"at write {write}"
             renewed(host)
             assert is_settled(host), f"full at write {write}"
             if counter.count < write:
                 break
-        assert said, "no write failed: it proves nothing"
+        assert set(issued) == {0, 1}, "no write failed before the order, or none after it: it proves nothing"
         assert [words for words in said if "No space left on device" not in words] == []
+
+
+class _Clumsy(FakeAuthority):
+    """While it signs, somebody tidies up on this host."""
+
+    def issue(self, settings: AcmeSettings, state: Path, **others: Any) -> Issued:
+        for room in state.parent.glob("certs/versions/.regdeploy-new.*"):
+            shutil.rmtree(room)
+        return super().issue(settings, state, **others)
+
+
+def test_a_certificate_that_cannot_be_kept_is_noted_with_the_words_and_not_ordered_again_at_once(
+    tmp_path: Path,
+) -> None:
+    host = Host(tmp_path / "root")
+    host.up(ACME)
+    before = served(host)
+    host.clock.forward(days=65)
+    host.authority = _Clumsy(clock=host.clock)
+
+    with pytest.raises(HostError, match="No such file or directory"):
+        renewed(host)
+
+    words = f"issued, and could not be kept: {host.root}/certs/versions/0002: No such file or directory"
+    record = attempts_of(host.plan({}).spec)
+    assert [(one.problem, one.words) for one in record.failures()] == [(LOST, words)]
+    assert not renewed(host).changed
+    assert words in renewed(host).words
+    assert (host.authority.asked, served(host)) == (1, before)
+    assert not list(host.root.rglob(".regdeploy-*"))
+    host.authority = FakeAuthority(clock=host.clock)
+    host.clock.forward(minutes=1)
+    assert renewed(host).changed
+    assert served(host) != before
+
+
+def test_every_kind_that_was_tried_is_noted_and_one_run_is_one_failure(tmp_path: Path) -> None:
+    host = Host(tmp_path / "root")
+    host.up({**ACME, "tls-alpn-01-port": OTHER_PORT, "acme-directory": "https://ca.example/dir"})
+    host.clock.forward(days=65)
+    host.authority.refusal = "connection refused"
+    for minutes in (0, 1):
+        host.clock.forward(minutes=minutes)
+        with pytest.raises(AcmeError):
+            renewed(host)
+    failed = attempts_of(host.plan({}).spec).failures()
+    assert [(one.challenge, one.again) for one in failed] == [("http-01", False), ("tls-alpn-01", True)] * 2
+    assert (
+        "2 attempts failed, the last, by tls-alpn-01: registry.example.com: connection refused" in renewed(host).words
+    )
+
+
+_FEW_INODES = """
+import sys
+from pathlib import Path
+from regdeploy.deployment.renewing import renew
+from regdeploy.errors import CheckFailed
+from tests.unit.spine.host import ACME, Host
+host = Host(Path(sys.argv[1]) / "root")
+host.up(ACME)
+for number in range(60):
+    (host.root / "data" / str(number)).touch()
+try:
+    host.up({"user": "ops"})
+except CheckFailed as error:
+    print(error.where)
+print(renew(host.request({}), host.world(), host.reporter, forced=True).words)
+"""
+
+
+def test_a_disk_too_full_for_images_still_takes_a_certificate(tmp_path: Path) -> None:
+    said = on_tiny_disk(tmp_path, "120m,nr_inodes=1050", _FEW_INODES, None).splitlines()
+    assert said == ["disk", "https://registry.example.com:28443: renewed, and served"]
 
 
 @dataclass

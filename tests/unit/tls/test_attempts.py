@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ FULL = Attempts(
     directory=CA,
     attempts=(
         Attempt(at=NOW - timedelta(days=1), problem="rateLimited", words="näh", retry_after=7.5),
-        Attempt(at=NOW),
+        Attempt(at=NOW, challenge="dns-01", directory="https://other.example/dir", again=True),
     ),
     window=Window(
         fingerprint="ab", start=NOW, end=NOW + timedelta(days=2), moment=NOW, ask_again=NOW, reason="https://x"
@@ -33,6 +34,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         write_attempts(path, record)
         assert read_attempts(path, reversed(NAMES), CA) == record
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_notes_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "attempts.json"
+    write_attempts(path, FULL)
+    found = json.loads(path.read_bytes())
+    for one in found["attempts"]:
+        for key in ("challenge", "directory", "again"):
+            del one[key]
+    path.write_text(json.dumps(found))
+    assert read_attempts(path, NAMES, CA).attempts == (FULL.attempts[0], Attempt(at=NOW))
 
 
 def test_other_names_and_another_ca_start_anew(tmp_path: Path) -> None:

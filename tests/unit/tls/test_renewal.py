@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from regdeploy.tls.attempts import Attempt, Attempts, Window
+from regdeploy.tls.attempts import LOST, Attempt, Attempts, Window
 from regdeploy.tls.certificate import Certificate
 from regdeploy.tls.renewal import (
     Wait,
@@ -17,6 +17,7 @@ from regdeploy.tls.renewal import (
     may_ask_window,
     renew_after,
     wait_before_order,
+    wait_for_fallback,
 )
 
 _BEGIN = datetime(2026, 11, 24, tzinfo=UTC)
@@ -127,25 +128,39 @@ def test_the_last_day_is_an_emergency_too_and_a_sixth_of_a_life_of_days() -> Non
     assert is_emergency(_lasting(timedelta(hours=24)), _BEGIN + timedelta(hours=20))
 
 
-def test_an_order_that_says_what_it_replaces_is_under_no_weekly_limit_and_under_our_own_reserve_still() -> None:
-    five = record(*(issued(-1440 * day) for day in (6, 5, 4, 3, 2)))
-    assert wait_before_order(five, NOW, patient=False, limited=True, replaces=True) is None
-    found = wait_before_order(five, NOW, patient=True, limited=True, replaces=True)
+def test_a_certificate_that_was_lost_is_a_failure_here_and_one_of_five_at_the_ca() -> None:
+    lost = record(*(issued(-1440 * day) for day in (6, 5, 4, 3)), failed(-1, problem=LOST))
+    found = wait(lost, 0, patient=False)
     assert found is not None
-    assert found.limit == "duplicate-certificates"
+    assert (found.limit, found.until) == ("duplicate-certificates", NOW + timedelta(days=1))
+    assert wait(record(failed(0, problem=LOST)), 0.5) is not None
 
 
-def test_the_user_can_override_each_limit_by_name_and_never_the_cas_own_word() -> None:
-    certificates = record(*(issued(-1440 * day) for day in (6, 5, 4, 3, 2)))
-    validations = record(*(failed(minute, problem="unauthorized") for minute in (-50, -40, -30, -20, -10)))
-    for found, name in ((certificates, "duplicate-certificates"), (validations, "failed-validations")):
-        refusal = wait_before_order(found, NOW, patient=False, limited=True)
-        assert refusal is not None
-        assert refusal.limit == name
-        assert wait_before_order(found, NOW, patient=False, limited=True, ignore={name}) is None
-        assert wait_before_order(found, NOW, patient=False, limited=True, ignore={"back-off"}) == refusal
-    asked = record(failed(0, retry_after=3600.0))
-    assert wait_before_order(asked, NOW, patient=False, limited=True, ignore={"retry-after"}) is not None
+def test_the_kinds_that_one_run_tried_are_one_failure_here_and_each_a_validation_at_the_ca() -> None:
+    http, alpn = failed(-10, problem="connection"), failed(-9, problem="connection")
+    run = (replace(http, challenge="http-01"), replace(alpn, challenge="tls-alpn-01", again=True))
+    found = wait(record(*run), -9)
+    assert found is not None
+    assert (found.until, found.why) == (
+        NOW - timedelta(minutes=8),
+        "1 attempt failed, the last, by tls-alpn-01: no",
+    )
+    found = wait(record(*run, *run, run[0]), 0, patient=False)
+    assert found is not None
+    assert found.limit == "failed-validations"
+    assert wait(record(run[1]), -9) is not None  # the one before it is too old to be kept
+
+
+def test_what_another_ca_said_or_gave_is_not_the_first_ones() -> None:
+    other = "https://other.example/dir"
+    asked = record(replace(failed(0, retry_after=7200.0), directory=other))
+    assert wait(asked, 60, patient=False) is None
+    found = wait_for_fallback(asked, other, NOW)
+    assert found is not None
+    assert found.until == NOW + timedelta(hours=2)
+    assert wait_for_fallback(asked, other, NOW + timedelta(hours=2)) is None
+    assert wait_for_fallback(record(failed(0, retry_after=7200.0)), other, NOW) is None
+    assert wait(record(*(replace(issued(-day), directory=other) for day in range(9))), 0) is None
 
 
 @pytest.mark.parametrize("seconds", [1e15, float("inf")])

@@ -476,6 +476,42 @@ def test_a_full_disk_is_said_and_leaves_whole_versions_only(size: str, tmp_path:
     assert rest in ("[] [''] True", "[] ['', ''] True")
 
 
+_FULL_SINCE = """
+import pickle, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from regdeploy.tls.store import CertificateStore
+certs, bundle = Path(sys.argv[1]), pickle.load(sys.stdin.buffer)
+store = CertificateStore(certs)
+with store.room() as room:
+    with (certs / "filler").open("wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(512)):
+                pass
+        except OSError as error:
+            print(error.strerror)
+    store.add(bundle, source="acme", directory="", issued_at=datetime.now(UTC), names=("a",), room=room)
+print([path.name for path in certs.rglob(".regdeploy-*")], store.bundle(1) == bundle)
+"""
+
+
+def test_a_disk_that_fills_once_room_is_taken_still_takes_a_version(tmp_path: Path) -> None:
+    assert on_tiny_disk(tmp_path, "400k", _FULL_SINCE, ONE) == "No space left on device\n[] True\n"
+
+
+def test_room_that_is_not_there_is_said_before_anything_is_kept(tmp_path: Path) -> None:
+    with file_size_limit(10_000), pytest.raises(HostError, match="File too large") as caught:
+        CertificateStore(tmp_path).room().__enter__()
+    assert caught.value.where == str(tmp_path / "versions")
+    assert _tree(tmp_path) == {"versions": "0711"}
+
+
+def test_room_that_was_not_used_is_given_back(tmp_path: Path) -> None:
+    with CertificateStore(tmp_path).room() as room:
+        assert sum(path.stat().st_size for path in room.folder.iterdir()) == 3 * 32 * 1024
+    assert _tree(tmp_path) == {"versions": "0711"}
+
+
 # Killed
 
 
