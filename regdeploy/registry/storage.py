@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-_REPOSITORIES = Path("docker/registry/v2/repositories")
+from regdeploy.registry.layout import REPOSITORIES, repository_folders
 
 
 def repositories_on_disk(data: Path) -> int:
     """How many repositories lie below ``data``, those that were emptied included; never raises."""
-    return sum(1 for _ in _repositories(data / _REPOSITORIES))
+    return len(repository_names(data))
 
 
 def repository_names(data: Path) -> tuple[str, ...]:
     """The names of the repositories below ``data``, sorted, those that were emptied included; never raises."""
-    top = data / _REPOSITORIES
-    return tuple(sorted(str(Path(folder).relative_to(top)) for folder in _repositories(top)))
+    top = data / REPOSITORIES
+    found = repository_folders(top, lambda _path, _error: None)
+    return tuple(sorted(os.path.relpath(folder, top) for folder, own in found if "_manifests" in own))
 
 
 def used_bytes(data: Path, deadline_s: float) -> tuple[int, bool]:
@@ -37,15 +37,6 @@ def used_bytes(data: Path, deadline_s: float) -> tuple[int, bool]:
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
     return total, True
-
-
-def _repositories(folder: str | Path) -> Iterator[str]:
-    """A repository's folder holds ``_manifests``, and may hold deeper ones: ``a`` and ``a/b`` are two repositories."""
-    for entry in _entries(folder):
-        if entry.name == "_manifests":
-            yield str(folder)
-        elif not entry.name.startswith("_") and entry.is_dir(follow_symlinks=False):
-            yield from _repositories(entry.path)
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
