@@ -127,9 +127,8 @@ def _what_changes(screen: Screen, done: Migrating) -> None:
     spec = done.planned.spec
     host = reference_host(spec.domain, spec.port)
     if spec.localhost_port:
-        screen.line(
-            f"  localhost:{spec.localhost_port}/... still works on this host" + ("; log in there too" * spec.auth)
-        )
+        login = "; log in there too" if spec.auth else ""
+        screen.line(f"  localhost:{spec.localhost_port}/... still works on this host{login}")
     for name in done.repositories[:_SHOWN]:
         screen.line(f"  docker pull {host}/{name}        was localhost:{spec.localhost_port or 5000}/{name}")
     if len(done.repositories) > _SHOWN:

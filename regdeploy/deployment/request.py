@@ -62,7 +62,7 @@ def resolve_request(request: Request, found: Mapping[str, object] | None = None)
         root = _root(given)
     saved = _saved_layer(root)
     handmade = {name: Raw(value, "found", f"--{name}") for name, value in (found or {}).items()}
-    resolved = resolve(_with_archive_name([*given, handmade, saved]))
+    resolved = resolve(_with_archive_name([*given, handmade, _former_layer(given, saved), saved]))
     held = BY_NAME["name"].parse(saved["name"].value, saved["name"].where) if "name" in saved else DEFAULT_NAME
     if is_saved(root) and resolved.spec.name != held:
         raise UsageError(
@@ -71,6 +71,20 @@ def resolve_request(request: Request, found: Mapping[str, object] | None = None)
             "give the other deployment a folder of its own with --root",
         )
     return resolved
+
+
+def _former_layer(given: list[dict[str, Raw]], saved: Mapping[str, Raw]) -> dict[str, Raw]:
+    """Where the registry is given another name, the one that it had, which stays in its certificate."""
+    asked = next((layer["domain"] for layer in given if "domain" in layer), None)
+    if asked is None or "domain" not in saved:
+        return {}
+    domain, former = BY_NAME["domain"], BY_NAME["former-domain"]
+    before = domain.parse(saved["domain"].value, saved["domain"].where)
+    now = domain.parse(asked.value, asked.where)
+    if not now or not before or before[0] in now:
+        return {}
+    earlier = former.parse(saved["former-domain"].value, "former-domain") if "former-domain" in saved else ()
+    return {"former-domain": Raw([before[0], *earlier], "saved", saved["domain"].where)}
 
 
 def is_saved(root: Path) -> bool:

@@ -53,6 +53,7 @@ _EXAMPLES: Mapping[str, str] = {
     "name": '"registry"',
     "root": '"/var/lib/registry"',
     "domain": '["registry.example.com"]',
+    "former-domain": '["hub.example.com"]',
     "email": '"ops@example.com"',
     "tls": '"acme"',
     "cert": '"/etc/ssl/registry.crt"',

@@ -17,6 +17,7 @@ from regdeploy.deployment.values import (
     as_directory,
     as_domains,
     as_email,
+    as_former,
     as_mail,
     as_path,
     as_root,
@@ -54,7 +55,7 @@ class Setting(NamedTuple):
     @property
     def field(self) -> str:
         """The name of the attribute of :class:`Spec`, and of the keyword of ``up``."""
-        return {"domain": "domains"}.get(self.name, self.name.replace("-", "_"))
+        return {"domain": "domains", "former-domain": "former_domains"}.get(self.name, self.name.replace("-", "_"))
 
     @property
     def variable(self) -> str:
@@ -83,6 +84,13 @@ SETTINGS: tuple[Setting, ...] = (
         {"type": "array", "items": _STRING},
         "NAME",
         "The registry's name; repeat it for further names of the certificate",
+    ),
+    Setting(
+        "former-domain",
+        as_former,
+        {"type": "array", "items": _STRING},
+        "NAME",
+        "A name that the registry had and keeps in its certificate; none drops them",
     ),
     Setting("email", as_email, _STRING, "ADDRESS", "Where the CA may write to about the account"),
     Setting(

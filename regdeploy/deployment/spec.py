@@ -27,7 +27,7 @@ DEFAULT_NAME = "registry"
 class Spec:
     """One registry as the user wants it. Built by :func:`resolve` only, and valid from then on.
 
-    ``domains`` are A-labels, the first is the name; ``port`` is the host's; ``bind`` is the address it is published on,
+    ``domains`` are A-labels, the first is the name; ``former_domains`` are those of them that it had once; ``port`` is the host's; ``bind`` is the address it is published on,
     empty for all; ``localhost_port`` is one more on 127.0.0.1, 0 for none; ``user`` is who may log in when the first
     user is made; ``timeout`` is in seconds and bounds what a new container may take to serve.
     """
@@ -35,6 +35,7 @@ class Spec:
     name: str
     root: Path
     domains: tuple[str, ...]
+    former_domains: tuple[str, ...]
     email: str
     tls: Tls
     cert: Path | None
@@ -149,6 +150,8 @@ def resolve(layers: Sequence[Mapping[str, Raw]]) -> Resolved:
     values: dict[str, Any] = {name: BY_NAME[name].parse(raw.value, raw.where) for name, raw in merged.items()}
     sources = {name: merged[name].source if name in merged else "default" for name in BY_NAME}
     values = _defaults(values) | values
+    former = values["former-domain"] = tuple(name for name in values["former-domain"] if name not in values["domain"])
+    values["domain"] = (*values["domain"], *former) if values["domain"] else ()
     where = {name: merged[name].where if name in merged else f"--{name}" for name in BY_NAME}
     _validate(values, where)
     refuse_idle_pair(values, sources, where)
@@ -165,6 +168,7 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "name": DEFAULT_NAME,
         "root": DEFAULT_ROOT,
         "domain": (),
+        "former-domain": (),
         "email": "",
         "tls": tls,
         "cert": None,
@@ -312,8 +316,9 @@ def _validate_around(values: Mapping[str, Any], where: Mapping[str, str]) -> Non
 
 def to_saved(spec: Spec, sources: Mapping[str, str]) -> dict[str, object]:
     """What ``regdeploy.toml`` keeps: every setting that somebody set, in the table's order, as TOML values."""
+    named = tuple(name for name in spec.domains if name not in spec.former_domains)
     return {
-        setting.name: plain(getattr(spec, setting.field))
+        setting.name: plain(named if setting.name == "domain" else getattr(spec, setting.field))
         for setting in SETTINGS
         if setting.saved and sources[setting.name] != "default"
     }

@@ -127,6 +127,11 @@ def as_domains(value: object, where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(parse_domain(item, where) for item in items))
 
 
+def as_former(value: object, where: str) -> tuple[str, ...]:
+    """Names as :func:`as_domains` takes them, or ``none``, alone or in a list of its own."""
+    return () if value in ("none", ["none"], "", [""]) else as_domains(value, where)
+
+
 def as_email(value: object, where: str) -> str:
     """One e-mail address, or nothing."""
     text = as_text(value, where)

@@ -53,6 +53,7 @@ _SOURCES: tuple[Mapping[str, st.SearchStrategy[object]], ...] = (
     {"tls": st.just("off")},
     {"domain": domains, "bind": st.sampled_from(("", "0.0.0.0", "203.0.113.7"))},
     {"domain": domains, "tls": st.just("internal")},
+    {"domain": domains, "tls": st.just("internal"), "former-domain": st.just(["old.example.org"])},
     {"domain": domains, "tls": st.just("acme"), "eab-kid": texts.map("k{}".format), "eab-hmac-key-file": paths},
     {"domain": domains, "tls": st.just("acme"), "acme-directory": labels.map("https://{}.example.net/dir".format)},
     {"domain": domains, "challenge": st.just("dns-01"), "dns-provider": st.just("hook"), "dns-hook": paths},

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from regdeploy.deployment.request import Request, resolve_request
+from regdeploy.deployment.saved import fresh_text
+from regdeploy.deployment.spec import to_saved
 from regdeploy.errors import UsageError
 
 
@@ -95,3 +97,23 @@ def test_a_saved_spec_names_neither_its_folder_nor_another_deployment(tmp_path: 
         f"--name: {tmp_path}/root holds the deployment 'one', not 'two'\n"
         "give the other deployment a folder of its own with --root"
     )
+
+
+def test_another_name_keeps_the_one_before_in_the_certificate_until_that_is_dropped(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+
+    def up(**flags: object) -> tuple[tuple[str, ...], object]:
+        found = resolve_request(ask(tmp_path, **flags))
+        saved = to_saved(found.spec, found.sources)
+        (root / "regdeploy.toml").write_text(fresh_text(saved, where="saved"))
+        return found.spec.domains, saved.get("former-domain")
+
+    assert up(domain=["old.example.com", "alias.example.com"]) == (("old.example.com", "alias.example.com"), None)
+    assert up(domain=["new.example.com"]) == (("new.example.com", "old.example.com"), ["old.example.com"])
+    assert up() == (("new.example.com", "old.example.com"), ["old.example.com"])
+    assert up(domain=["new.example.com"]) == (("new.example.com", "old.example.com"), ["old.example.com"])
+    assert up(domain=["newer.example.com"])[0] == ("newer.example.com", "new.example.com", "old.example.com")
+    assert up(domain=["old.example.com"])[0] == ("old.example.com", "newer.example.com", "new.example.com")
+    assert up(former_domain=["none"]) == (("old.example.com",), [])
+    assert up(domain=["other.example.com"], former_domain=["none"]) == (("other.example.com",), [])

@@ -29,6 +29,9 @@ SAVED = """\
 # The registry's name; repeat it for further names of the certificate.
 domain = ["registry.example.com", "mirror.example.com"]
 
+# A name that the registry had and keeps in its certificate; none drops them.
+#former-domain = ["hub.example.com"]
+
 # Where the CA may write to about the account.
 #email = "ops@example.com"
 
@@ -188,6 +191,7 @@ def _company(name: str) -> Mapping[str, object]:
         "tls": {"domain": ["registry.example.com"]},
         "bind": {"domain": ["registry.example.com"]},
         "localhost-port": {"domain": ["registry.example.com"]},
+        "former-domain": {"domain": ["registry.example.com"]},
         "cert": {"domain": ["registry.example.com"], "key": "/k"},
         "key": {"domain": ["registry.example.com"], "cert": "/c"},
     }

@@ -32,6 +32,7 @@ def test_with_nothing_given_it_is_the_local_registry() -> None:
         name="registry",
         root=Path("/var/lib/registry"),
         domains=(),
+        former_domains=(),
         email="",
         tls=Tls.OFF,
         cert=None,
