@@ -22,7 +22,10 @@ _PATIENCE = 2.0  # for workers to notice that it is over
 
 
 class HeldRepository(Protocol):
-    """What a repository ought to hold: digests by tag, manifests by digest, digests of blobs."""
+    """What a repository ought to hold: digests by tag, manifests by digest, digests of blobs.
+
+    ``aliases`` says of a blob that has two digests (SHA-512 besides SHA-256) by which of them its size is known.
+    """
 
     @property
     def tags(self) -> Mapping[str, str]: ...  # noqa: D102 - the class says it
@@ -30,10 +33,12 @@ class HeldRepository(Protocol):
     def manifests(self) -> Mapping[str, object]: ...  # noqa: D102
     @property
     def layers(self) -> Collection[str]: ...  # noqa: D102
+    @property
+    def aliases(self) -> Mapping[str, str]: ...  # noqa: D102
 
 
 class Held(Protocol):
-    """What a registry ought to hold: repositories by name, and the size of each blob by digest."""
+    """What a registry ought to hold, such as an Inventory: repositories by name, the size of each blob by digest."""
 
     @property
     def repositories(self) -> Mapping[str, HeldRepository]: ...  # noqa: D102
@@ -204,8 +209,16 @@ class _Run:
 
 
 def _bytes_to_read(expected: Held) -> int:
-    linked = {digest for repository in expected.repositories.values() for digest in repository.layers}
-    return sum(expected.blobs.get(digest, 0) for digest in linked)
+    sizes = {
+        digest: _size(expected, repository, digest)
+        for repository in expected.repositories.values()
+        for digest in repository.layers
+    }
+    return sum(size or 0 for size in sizes.values())
+
+
+def _size(expected: Held, repository: HeldRepository, digest: str) -> int | None:
+    return expected.blobs.get(repository.aliases.get(digest, digest))
 
 
 def _questions(expected: Held, full: bool, passed: Callable[[int], None]) -> Iterator[_Question]:
@@ -223,7 +236,7 @@ def _questions(expected: Held, full: bool, passed: Callable[[int], None]) -> Ite
             if digest not in named:
                 yield _Question(kind=Kind.MANIFEST, where=f"{name}@{digest}", ask=partial(_manifest, name, digest))
         for digest in repository.layers:
-            size = expected.blobs.get(digest)
+            size = _size(expected, repository, digest)
             if size is not None:
                 whole = passed if full and digest not in read else None
                 read.add(digest)

@@ -98,6 +98,14 @@ def test_a_blob_that_rotted_at_its_size_is_found_by_a_full_proof_and_named_once(
     assert difference.where in {f"team@{shared}", f"team/app@{shared}"}
 
 
+def test_a_blob_is_found_by_either_of_its_digests_and_missed_by_either(registry: Registry, tree: Tree) -> None:
+    digest = tree.alias("team", b"shared")
+    asked = examine(registry.client, tree, full=True)
+    assert (asked.differences, asked.asked) == ((), 20)
+    tree.link("team", digest).unlink()
+    assert words(prove(registry.client, tree)) == [f"team@{digest}: the blob is not there"]
+
+
 def test_what_is_there_besides_is_listed_apart(registry: Registry, tree: Tree) -> None:
     more = Tree(registry.folder / "data")
     more.image("team", "v2", layers={"a": b"newer"})

@@ -20,6 +20,7 @@ class Repository:
     tags: dict[str, str] = field(default_factory=dict)
     manifests: dict[str, int] = field(default_factory=dict)
     layers: set[str] = field(default_factory=set)
+    aliases: dict[str, str] = field(default_factory=dict)
 
 
 class Tree:
@@ -64,6 +65,15 @@ class Tree:
     def content(self, digest: str) -> Path:
         """The file of a blob."""
         return self._top / "blobs/sha256" / digest[7:9] / digest[7:] / "data"
+
+    def alias(self, name: str, content: bytes) -> str:
+        """Let a repository have a blob by its SHA-512 as well; returns that."""
+        digest = f"sha512:{hashlib.sha512(content).hexdigest()}"
+        repository = self.repositories[name]
+        repository.layers.add(digest)
+        repository.aliases[digest] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self._link(name, f"_layers/{_folder(digest)}", repository.aliases[digest])
+        return digest
 
     def _layer(self, name: str, content: bytes) -> str:
         digest = self._blob(content)

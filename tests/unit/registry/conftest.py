@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -11,6 +12,8 @@ import pytest
 
 #: Status, headers and body; without a body of its own, HEAD gets the length of what GET would get.
 Answer = tuple[int, dict[str, str], bytes]
+#: A body that goes on until nobody reads it any more.
+ENDLESS = b"endless"
 
 
 @dataclass
@@ -34,6 +37,10 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.heard.connections += 1
 
+    def handle(self) -> None:
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         self.heard.asked.append(f"{self.command} {self.path}")
         self.heard.headers.append(dict(self.headers))
@@ -41,8 +48,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(1 << 40 if body is ENDLESS else len(body)))
         self.end_headers()
+        while body is ENDLESS:
+            self.wfile.write(bytes(1 << 16))
         if self.command != "HEAD":
             self.wfile.write(body[: -self.cut] if self.cut else body)
         self.close_connection = type(self).hang_up
