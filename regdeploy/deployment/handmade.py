@@ -7,24 +7,23 @@ counterpart is listed, with why, and no secret is in that list.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from regdeploy.deployment.left import Left, kept_environment, left_behind
+from regdeploy.deployment.left import kept_environment, left_behind
 from regdeploy.deployment.origins import FILESYSTEM, Origin, host_path, images_origin
 from regdeploy.engine.model import ContainerFacts, ImageFacts, Publish
 from regdeploy.errors import ImageError
 from regdeploy.frozen import frozen
-from regdeploy.registry.images import generation_of
+from regdeploy.registry.carried import Carried, Left, carried, merged
+from regdeploy.registry.images import Generation, generation_of
 from regdeploy.secret import Secret
 
-__all__ = ["Handmade", "Left", "Origin", "candidates", "handmade", "is_registry", "read_handmade"]
+__all__ = ["Handmade", "Left", "Origin", "candidates", "is_registry", "read_handmade"]
 
 PORT = 5000
-_ROOT = "/var/lib/registry"
-#: Keys of ``storage`` that are no driver: Distribution, configuration.go, Storage.Type.
-_NO_DRIVERS = frozenset({"maintenance", "cache", "delete", "redirect", "tag"})
 _KEEPERS = {
     "com.docker.swarm.service.name": "the Swarm service {}",
     "io.kubernetes.pod.name": "the Kubernetes pod {}",
@@ -67,8 +66,13 @@ class Handmade:
 
 def is_registry(container: ContainerFacts, image: ImageFacts | None) -> bool:
     """Whether it runs a registry as regdeploy knows them, told by its image, or by what it runs itself."""
+    return any(_is_known(*words) for words in _runs(container, image))
+
+
+def _runs(container: ContainerFacts, image: ImageFacts | None) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    """Entrypoint and command, the image's own first: the container's may name a config that lies elsewhere."""
     started = (container.entrypoint, container.command)
-    return any(_is_known(*words) for words in (*([(image.entrypoint, image.command)] if image else []), started))
+    return (started,) if image is None else ((image.entrypoint, image.command), started)
 
 
 def _is_known(entrypoint: tuple[str, ...], command: tuple[str, ...]) -> bool:
@@ -104,76 +108,60 @@ def _looks_like_one(container: ContainerFacts) -> bool:
     return "registry" in name and any(publish.container_port == PORT for publish in container.publishes)
 
 
-def read_handmade(container: ContainerFacts, image: ImageFacts | None, config_yml: str) -> Handmade:
+def read_handmade(
+    container: ContainerFacts, image: ImageFacts | None, config_yml: str, generation: Generation | None = None
+) -> Handmade:
     """What ``container`` amounts to, with the text of its config.yml; ``image`` is its own, None where that is gone.
 
-    Raises what reading that text raises.
+    ``generation`` is the one that is to run, its own where none is given. Raises RegdeployError (``registry.config``)
+    for a text that is no YAML.
     """
-    from regdeploy.registry.carried import carried, merged  # noqa: PLC0415 - YAML, only where there is one
-
-    configuration = merged(config_yml, container.environment)
-    kept = carried(configuration)
-    return handmade(container, image, configuration, kept.variables, kept.left)
-
-
-def handmade(
-    container: ContainerFacts,
-    image: ImageFacts | None,
-    configuration: Mapping[str, Any],
-    variables: Mapping[str, str],
-    unkept: Iterable[tuple[str, str, str]],
-) -> Handmade:
-    """What ``container`` amounts to, its configuration merged; ``variables`` and ``unkept`` are what becomes of it."""
-    certificate, key = (str(_at(configuration, "http", "tls", name) or "") for name in ("certificate", "key"))
-    htpasswd = str(_at(configuration, "auth", "htpasswd", "path") or "")
-    secret = _at(configuration, "http", "secret")
-    port, address = _listens(str(_at(configuration, "http", "addr") or ""))
-    published = _published(container, port, address)
-    pair = [host_path(container, path) for path in (certificate, key) if path]
-    known = [path for path in pair if path is not None]
-    access = host_path(container, htpasswd) if htpasswd else None
-    origin = _origin(container, configuration)
-    read = (certificate, key, htpasswd, origin.inside)
+    own = _generation(container, image)
+    configuration = merged(config_yml, container.environment, generation=own)
+    kept = carried(configuration, generation or own)
+    origin = _origin(container, kept)
+    published = _published(container, kept.port or PORT, _address(configuration))
+    pair = [host_path(container, path) for path in kept.tls or ()]
+    certificate, key = pair or (None, None)
+    htpasswd = host_path(container, kept.htpasswd) if kept.htpasswd else None
+    read = (*(kept.tls or ()), *filter(None, (kept.htpasswd, origin.inside)))
     return Handmade(
         container=container,
         origin=origin,
         published=published,
-        tls=(known[0], known[1]) if len(known) == 2 else None,  # noqa: PLR2004 - a pair
-        htpasswd=access,
-        htpasswd_inside=htpasswd,
-        http_secret=Secret(str(secret)) if secret else None,
-        variables={**kept_environment(container, image), **variables},
+        tls=(certificate, key) if certificate is not None and key is not None else None,
+        htpasswd=htpasswd,
+        htpasswd_inside=kept.htpasswd,
+        http_secret=kept.http_secret,
+        variables={**kept_environment(container, image), **kept.variables},
         left=(
-            *(Left(*each) for each in unkept),
-            *_unreachable(certificate, key, pair, htpasswd, access),
-            *left_behind(container, image, variables, read=read, published=published),
+            *kept.left,
+            *_unreachable(kept, pair, htpasswd),
+            *left_behind(container, image, files=kept.files, read=read, published=published),
         ),
     )
 
 
-def _at(configuration: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - whatever somebody wrote there
-    """What the configuration says there; None where it says nothing, or a scalar where a mapping should be."""
-    found: Any = configuration
-    for name in names:
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
+def _generation(container: ContainerFacts, image: ImageFacts | None) -> Generation:
+    for entrypoint, command in _runs(container, image):
+        with suppress(ImageError):
+            return generation_of(entrypoint, command)
+    return Generation.V2
 
 
-def _origin(container: ContainerFacts, configuration: Mapping[str, Any]) -> Origin:
-    storage = configuration.get("storage") or {}
-    drivers = [storage] if isinstance(storage, str) else [str(name) for name in storage if name not in _NO_DRIVERS]
-    driver = drivers[0] if drivers else FILESYSTEM
-    if driver != FILESYSTEM:
-        why = "which is its memory: they are lost when it stops" if driver == "inmemory" else ""
-        return Origin(kind="driver", driver=driver, why=why)
-    return images_origin(container, str(_at(configuration, "storage", FILESYSTEM, "rootdirectory") or _ROOT))
+def _origin(container: ContainerFacts, kept: Carried) -> Origin:
+    if kept.driver == FILESYSTEM:
+        return images_origin(container, kept.rootdirectory)
+    why = "which is its memory: they are lost when it stops" if kept.driver == "inmemory" else ""
+    return Origin(kind="driver", driver=kept.driver, why=why)
 
 
-def _listens(address: str) -> tuple[int, str]:
-    """Port and host of ``http.addr``, as :5000 or 127.0.0.1:5000; no host is every address."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    return int(port) if port.isdigit() else PORT, "" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+def _address(configuration: Mapping[str, Any]) -> str:
+    """The host of ``http.addr``, as in 127.0.0.1:5000; empty for every address."""
+    http = configuration.get("http")
+    address = str(http.get("addr") or "") if isinstance(http, Mapping) else ""
+    host = address.rpartition(":")[0].strip("[]")
+    return "" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
 
 
 def _published(container: ContainerFacts, port: int, address: str) -> tuple[Publish, ...]:
@@ -182,11 +170,9 @@ def _published(container: ContainerFacts, port: int, address: str) -> tuple[Publ
     return tuple(publish for publish in container.publishes if publish.container_port == port)
 
 
-def _unreachable(
-    certificate: str, key: str, pair: list[Path | None], htpasswd: str, access: Path | None
-) -> Iterable[Left]:
-    inside = "lies in the container itself, not in a folder of this host"
-    if (certificate or key) and (None in pair or len(pair) == 1):
-        yield Left("certificate", certificate or key, f"{inside}: `docker cp` takes it out, for --cert and --key")
-    if htpasswd and access is None:
-        yield Left("htpasswd", htpasswd, f"{inside}: `docker cp` takes it out")
+def _unreachable(kept: Carried, pair: list[Path | None], htpasswd: Path | None) -> Iterable[Left]:
+    inside = "lies in the container itself, not in a folder of this host: `docker cp` takes it out"
+    if kept.tls and None in pair:
+        yield Left("certificate", kept.tls[0], f"{inside}, for --cert and --key")
+    if kept.htpasswd and htpasswd is None:
+        yield Left("htpasswd", kept.htpasswd, inside)

@@ -5,11 +5,11 @@ No secret is among the values: of what may hold one only the name is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator
 
-from regdeploy.deployment.origins import host_path, mount_of
+from regdeploy.deployment.origins import mount_of
 from regdeploy.engine.model import ContainerFacts, ImageFacts, Mount, Publish
+from regdeploy.registry.carried import Left
 
 #: Variables that the registry's libraries read by themselves, and that mean the same in any container.
 _KEPT = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TZ", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT"})
@@ -40,14 +40,6 @@ _WHY = {
 }
 
 
-class Left(NamedTuple):
-    """One thing that is not carried over, with nothing secret in it."""
-
-    item: str
-    value: str
-    why: str
-
-
 def kept_environment(container: ContainerFacts, image: ImageFacts | None) -> dict[str, str]:
     """The variables that are no setting of the registry's and are carried over all the same: proxies, clouds' logins.
 
@@ -60,19 +52,19 @@ def kept_environment(container: ContainerFacts, image: ImageFacts | None) -> dic
 def left_behind(
     container: ContainerFacts,
     image: ImageFacts | None,
-    variables: Mapping[str, str],
     *,
+    files: tuple[str, ...],
     read: tuple[str, ...],
     published: tuple[Publish, ...],
 ) -> Iterator[Left]:
     """All of the container's that has no counterpart.
 
-    ``variables`` are the registry's settings that are carried over, ``read`` the files and folders in the container
-    that were understood, ``published`` the ports that lead to the registry.
+    ``files`` are those in the container that a setting names which is carried over all the same, ``read`` the files
+    and folders in there that were understood, ``published`` the ports that lead to the registry.
     """
     yield from _life(container)
     yield from _networks(container, published)
-    yield from _mounts(container, variables, read)
+    yield from _mounts(container, files, read)
     yield from _environment(container, image)
     yield from _logs(container)
     yield from _rights(container)
@@ -111,15 +103,14 @@ def _networks(container: ContainerFacts, published: tuple[Publish, ...]) -> Iter
             yield Left("--publish", value, "regdeploy publishes nothing but the registry itself")
 
 
-def _mounts(container: ContainerFacts, variables: Mapping[str, str], read: tuple[str, ...]) -> Iterator[Left]:
+def _mounts(container: ContainerFacts, files: tuple[str, ...], read: tuple[str, ...]) -> Iterator[Left]:
     understood = [mount_of(container, path) for path in (*read, *_configs(container)) if path]
     for mount in container.mounts:
         named = mount.kind == "bind" or (mount.kind == "volume" and not mount.anonymous)
         if named and mount not in understood and not any(_is_below(mount, path) for path in read if path):
             yield Left("--volume", f"{mount.source}:{mount.target}", "regdeploy mounts its own folders")
-    for name, value in sorted(variables.items()):
-        if value.startswith("/") and host_path(container, value) is not None:
-            yield Left(name, value, "that file is not there in regdeploy's container, which mounts its own folders")
+    for path in files:
+        yield Left("file", path, "a setting names it, and it is not there in regdeploy's container")
 
 
 def _configs(container: ContainerFacts) -> tuple[str, ...]:

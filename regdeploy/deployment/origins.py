@@ -62,7 +62,7 @@ def images_origin(container: ContainerFacts, root: str) -> Origin:
     if path is None and mount.kind == "volume":
         why = f"a volume of {_driver_of(mount)}, which is only there while a container uses it"
     elif path is None:
-        why = "which is lost when the container stops, and which no other process can read"
+        why = "lost when the container stops, and out of reach for all others"
     return Origin(kind=_kind(mount), path=path, why=why, inside=str(inside), source=mount.source)
 
 

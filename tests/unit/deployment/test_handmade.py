@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from regdeploy.deployment.handmade import Handmade, Left, candidates, handmade, is_registry
+from regdeploy.deployment.handmade import Handmade, Left, candidates, is_registry, read_handmade
 from regdeploy.engine.model import LABEL_DEPLOYMENT, ContainerFacts, ImageFacts, Mount, Publish
+from regdeploy.errors import RegdeployError
+from regdeploy.registry.images import Generation
 from regdeploy.secret import Secret
 from tests.fakes.engine import registry_image
 
@@ -21,11 +23,25 @@ WEB = ImageFacts(id="sha256:7e", entrypoint=("/entrypoint.sh",), command=("nginx
 IMAGES = {image.id: image for image in (V2, V3, WEB)}
 
 #: What the library image of 2.8 brings.
-CONFIGURATION: Mapping[str, Any] = {
-    "version": "0.1",
-    "storage": {"cache": {"blobdescriptor": "inmemory"}, "filesystem": {"rootdirectory": "/var/lib/registry"}},
-    "http": {"addr": ":5000", "headers": {"X-Content-Type-Options": ["nosniff"]}},
-}
+CONFIG = """version: 0.1
+log:
+  fields:
+    service: registry
+storage:
+  cache:
+    blobdescriptor: inmemory
+  filesystem:
+    rootdirectory: /var/lib/registry
+http:
+  addr: :5000
+  headers:
+    X-Content-Type-Options: [nosniff]
+health:
+  storagedriver:
+    enabled: true
+    interval: 10s
+    threshold: 3
+"""
 
 
 def container(name: str = "old", made_from: ImageFacts = V2, **changes: Any) -> ContainerFacts:
@@ -47,12 +63,9 @@ def container(name: str = "old", made_from: ImageFacts = V2, **changes: Any) -> 
     return replace(facts, **changes)
 
 
-def configuration(**changes: Any) -> Mapping[str, Any]:
-    return {**CONFIGURATION, **changes}
-
-
-def read(of: ContainerFacts, configuration: Mapping[str, Any] = CONFIGURATION) -> Handmade:
-    return handmade(of, V2, configuration, {}, ())
+def read(of: ContainerFacts, config: str = CONFIG, **environment: str) -> Handmade:
+    """With the registry's variables as given after ``-e``."""
+    return read_handmade(replace(of, environment={**of.environment, **environment}), V2, config)
 
 
 # --- which one it is
@@ -120,7 +133,7 @@ def test_our_name_alone_makes_no_registry() -> None:
 # --- what it amounts to
 
 
-def test_the_tutorials_registry_amounts_to_its_images_and_its_port() -> None:
+def test_the_tutorials_registry_amounts_to_its_images_and_its_port_and_leaves_nothing() -> None:
     old = container()
     told = read(old)
     assert told == Handmade(container=old, origin=told.origin, published=(Publish("", 5000, 5000),))
@@ -132,30 +145,26 @@ def test_the_tutorials_registry_amounts_to_its_images_and_its_port() -> None:
 @pytest.mark.parametrize(
     ("storage", "kind", "driver"),
     [
-        ({"s3": {"bucket": "images"}, "cache": {}, "delete": {"enabled": True}, "redirect": {}}, "driver", "s3"),
+        ("{s3: {region: eu, bucket: images}, cache: {}, delete: {enabled: true}}", "driver", "s3"),
         ("inmemory", "driver", "inmemory"),
         ("filesystem", "anonymous volume", "filesystem"),
-        ({"filesystem": None, "maintenance": {}, "tag": {}}, "anonymous volume", "filesystem"),
-        ({"cache": {"blobdescriptor": "redis"}}, "anonymous volume", "filesystem"),
-        (None, "anonymous volume", "filesystem"),
+        ("{filesystem: , maintenance: {}}", "anonymous volume", "filesystem"),
+        ("", "anonymous volume", "filesystem"),
     ],
 )
-def test_where_images_lie_is_up_to_the_driver(storage: object, kind: str, driver: str) -> None:
-    origin = read(container(), configuration(storage=storage)).origin
+def test_where_images_lie_is_up_to_the_driver(storage: str, kind: str, driver: str) -> None:
+    origin = read(container(), f"storage: {storage}").origin
     assert (origin.kind, origin.driver, origin.path is None) == (kind, driver, kind == "driver")
 
 
 def test_images_in_memory_are_said_to_be_lost() -> None:
-    origin = read(container(), configuration(storage={"inmemory": {}})).origin
-    assert (
-        origin.words
-        == "its images lie in the storage driver inmemory, which is its memory: they are lost when it stops"
-    )
+    words = read(container(), "storage: {inmemory: {}}").origin.words
+    assert words == "its images lie in the storage driver inmemory, which is its memory: they are lost when it stops"
 
 
 def test_a_root_folder_of_its_own_is_looked_for_where_it_is() -> None:
     old = container(mounts=(Mount("/srv", "/data"), *container().mounts))
-    told = read(old, configuration(storage={"filesystem": {"rootdirectory": "/data/images"}}))
+    told = read(old, REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="/data/images")
     assert told.origin.path == Path("/srv/images")
     assert told.left == ()
 
@@ -165,37 +174,44 @@ def test_a_root_folder_of_its_own_is_looked_for_where_it_is() -> None:
     [
         (":5000", [5000, 5005]),
         ("0.0.0.0:443", [443]),
-        ("[::]:443", [443]),
+        ("'[::]:443'", [443]),
         (":5001", [5001]),
-        ("", [5000, 5005]),
         (":8080", []),
     ],
 )
 def test_the_ports_that_lead_to_it_are_those_of_the_port_that_it_listens_on(addr: str, published: list[int]) -> None:
     inside = {5000: 5000, 5001: 5001, 443: 443, 5005: 5000}
     old = container(publishes=tuple(Publish("", outside, port) for outside, port in inside.items()))
-    told = read(old, configuration(http={"addr": addr}))
+    told = read(old, REGISTRY_HTTP_ADDR=addr)
     assert [publish.host_port for publish in told.published] == published
     assert [left.item for left in told.left] == ["--publish"] * (4 - len(published))
 
 
+def test_where_no_configuration_can_be_read_the_usual_port_leads_to_it() -> None:
+    assert read(container(), "").published == (Publish("", 5000, 5000),)
+
+
 @pytest.mark.parametrize(
     ("addr", "publish"),
-    [(":5000", Publish("", 5000, 5000)), ("127.0.0.1:5050", Publish("127.0.0.1", 5050, 5050))],
+    [
+        (":5000", Publish("", 5000, 5000)),
+        ("0.0.0.0:5050", Publish("", 5050, 5050)),
+        ("'[::1]:5050'", Publish("::1", 5050, 5050)),
+    ],
 )
 def test_in_the_hosts_network_it_publishes_what_it_listens_on(addr: str, publish: Publish) -> None:
-    told = read(container(network_mode="host", publishes=()), configuration(http={"addr": addr}))
+    told = read(container(network_mode="host", publishes=()), REGISTRY_HTTP_ADDR=addr)
     assert told.published == (publish,)
 
 
-CERTS = Mount("/srv/certs", "/certs")
-TLS = {"certificate": "/certs/domain.crt", "key": "/certs/domain.key"}
+TLS = {"REGISTRY_HTTP_TLS_CERTIFICATE": "/certs/domain.crt", "REGISTRY_HTTP_TLS_KEY": "/certs/domain.key"}
+LOGIN = {"REGISTRY_AUTH": "htpasswd", "REGISTRY_AUTH_HTPASSWD_PATH": "/auth/htpasswd"}
 
 
 def test_a_certificate_and_logins_are_files_of_the_host() -> None:
-    old = container(mounts=(*container().mounts, CERTS, Mount("/srv/passwords", "/auth/htpasswd", read_only=True)))
-    auth = {"htpasswd": {"realm": "x", "path": "/auth/htpasswd"}}
-    told = read(old, configuration(http={"addr": ":5000", "tls": TLS, "secret": "hunter2"}, auth=auth))
+    certs, passwords = Mount("/srv/certs", "/certs"), Mount("/srv/passwords", "/auth/htpasswd", read_only=True)
+    old = container(mounts=(*container().mounts, certs, passwords))
+    told = read(old, **TLS, **LOGIN, REGISTRY_HTTP_SECRET="hunter2")
     assert told.tls == (Path("/srv/certs/domain.crt"), Path("/srv/certs/domain.key"))
     assert (told.htpasswd, told.htpasswd_inside) == (Path("/srv/passwords"), "/auth/htpasswd")
     assert told.http_secret == Secret("hunter2")
@@ -204,9 +220,7 @@ def test_a_certificate_and_logins_are_files_of_the_host() -> None:
 
 
 def test_a_certificate_and_logins_that_are_no_files_of_the_host_are_told() -> None:
-    told = read(
-        container(), configuration(http={"tls": TLS}, auth={"htpasswd": {"realm": "x", "path": "/auth/htpasswd"}})
-    )
+    told = read(container(), **TLS, **LOGIN)
     assert (told.tls, told.htpasswd, told.htpasswd_inside) == (None, None, "/auth/htpasswd")
     inside = "lies in the container itself, not in a folder of this host: `docker cp` takes it out"
     assert told.left == (
@@ -215,29 +229,44 @@ def test_a_certificate_and_logins_that_are_no_files_of_the_host_are_told() -> No
     )
 
 
-@pytest.mark.parametrize(
-    "tls", [{"certificate": "/certs/a.crt", "key": "/elsewhere/a.key"}, {"certificate": "/certs/a.crt"}]
-)
-def test_half_a_pair_is_none(tls: Mapping[str, str]) -> None:
-    told = read(container(mounts=(*container().mounts, CERTS)), configuration(http={"tls": tls}))
+def test_a_pair_of_which_half_is_no_file_of_the_host_is_none() -> None:
+    told = read(container(mounts=(*container().mounts, Mount("/srv/domain.crt", "/certs/domain.crt"))), **TLS)
     assert told.tls is None
     assert [left.item for left in told.left] == ["certificate"]
 
 
-@pytest.mark.parametrize("odd", [{"http": None}, {"http": "x", "auth": "htpasswd"}, {"auth": {"htpasswd": None}}])
-def test_a_configuration_with_odd_corners_is_read_all_the_same(odd: Mapping[str, Any]) -> None:
-    told = read(container(), configuration(**odd))
-    assert (told.tls, told.htpasswd, told.http_secret) == (None, None, None)
-    assert told.published == (Publish("", 5000, 5000),)
-
-
-def test_settings_that_are_carried_over_come_with_the_proxies_and_those_that_are_not_are_told_first() -> None:
-    old = container(environment={**V2.environment, "HTTPS_PROXY": "http://proxy", "REGISTRY_HTTP_SECRET": "x"})
-    told = handmade(
-        old, V2, CONFIGURATION, {"REGISTRY_PROXY_REMOTEURL": "https://hub"}, [("log.level", "debug", "it is not")]
+def test_settings_are_carried_over_with_the_proxies_and_what_is_not_is_told_before_what_the_container_had() -> None:
+    old = container(hostname="box")
+    told = read(
+        old,
+        HTTPS_PROXY="http://proxy",
+        REGISTRY_PROXY_REMOTEURL="https://hub.example",
+        REGISTRY_HTTP_HOST="https://old.example",
     )
-    assert told.variables == {"HTTPS_PROXY": "http://proxy", "REGISTRY_PROXY_REMOTEURL": "https://hub"}
-    assert told.left == (Left("log.level", "debug", "it is not"),)
+    assert told.variables == {"HTTPS_PROXY": "http://proxy", "REGISTRY_PROXY_REMOTEURL": "https://hub.example"}
+    assert [(left.item, left.value) for left in told.left] == [
+        ("http.host", "https://old.example"),
+        ("--hostname", "box"),
+    ]
+
+
+def test_what_goes_on_is_what_the_generation_that_is_to_run_knows() -> None:
+    old = container(environment={"REGISTRY_REPORTING_NEWRELIC_NAME": "shop"})
+    assert [left.item for left in read_handmade(old, V2, CONFIG).left] == []
+    (left,) = read_handmade(old, V2, CONFIG, Generation.V3).left
+    assert left.item.startswith("reporting")
+
+
+def test_a_file_that_a_setting_names_is_told() -> None:
+    told = read(container(), "storage: {gcs: {bucket: images, keyfile: /etc/key.json}}")
+    assert [left.value for left in told.left if left.item == "file"] == ["/etc/key.json"]
+
+
+def test_a_configuration_that_is_no_yaml_is_refused_without_a_word_of_it() -> None:
+    with pytest.raises(RegdeployError) as raised:
+        read(container(), "http: {secret: hunter2")
+    assert raised.value.code == "registry.config"
+    assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

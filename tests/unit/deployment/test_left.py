@@ -34,10 +34,8 @@ def container(**changes: Any) -> ContainerFacts:
     return ContainerFacts(id="1f", name="old", state="running", **{**usual, **changes})
 
 
-def left(variables: dict[str, str] | None = None, **changes: Any) -> str:
-    told = left_behind(
-        container(**changes), IMAGE, variables or {}, read=("", "", "", "/var/lib/registry"), published=(REGISTRY,)
-    )
+def left(files: tuple[str, ...] = (), **changes: Any) -> str:
+    told = left_behind(container(**changes), IMAGE, files=files, read=("/var/lib/registry",), published=(REGISTRY,))
     return "\n".join(" | ".join(each) for each in told)
 
 
@@ -121,10 +119,8 @@ def test_a_config_that_lies_elsewhere_is_understood_where_it_is_served_from() ->
 
 
 def test_a_setting_that_names_a_file_is_told_for_want_of_that_file() -> None:
-    variables = {"REGISTRY_STORAGE_GCS_KEYFILE": "/extra/key.json", "REGISTRY_STORAGE_GCS_ROOTDIRECTORY": "/images"}
-    assert left(variables, mounts=(DATA, Mount("/srv/extra", "/extra"))).splitlines()[-1] == (
-        "REGISTRY_STORAGE_GCS_KEYFILE | /extra/key.json | that file is not there in regdeploy's container, which mounts"
-        " its own folders"
+    assert left(("/extra/key.json",)) == (
+        "file | /extra/key.json | a setting names it, and it is not there in regdeploy's container"
     )
 
 
