@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 
 import requests
 from acme import challenges, messages
@@ -11,10 +12,13 @@ from josepy.json_util import JSONObjectWithFields, encode_b64jose
 from regdeploy.errors import AcmeError
 from regdeploy.frozen import frozen
 from regdeploy.tls.acme.challenges import Proof, Solver
+from regdeploy.tls.acme.finalize import failed
 from regdeploy.tls.acme.network import Network, Refusal
 from regdeploy.tls.acme.patience import Pace
 from regdeploy.tls.acme.problems import from_error, refused
 from regdeploy.tls.acme.standing import standing
+
+_CLOSER_LOOK = 16  # after 10 s, where the CA names no other time; then at twice as many, and so on
 
 
 class _Ready(JSONObjectWithFields):
@@ -23,19 +27,21 @@ class _Ready(JSONObjectWithFields):
 
 @frozen
 class _Pending:
-    """An authorization to prove."""
+    """An authorization to prove, for the name as it was asked for."""
 
     url: str
+    name: str
     proof: Proof
     challenge: messages.ChallengeBody
 
 
-def prove(ca: Network, urls: Sequence[str], solver: Solver, report: Callable[[str], None]) -> None:
-    """Have the CA validate the authorizations at ``urls``; those that are valid already cost nothing.
+def prove(ca: Network, url: str, authorizations: Sequence[str], solver: Solver, report: Callable[[str], None]) -> None:
+    """Have the CA validate the ``authorizations`` of the order at ``url``; those that are valid already cost nothing.
 
-    Raises AcmeError with the CA's words for the first name that fails. The solver runs only while it is needed.
+    Returns when the order is ready, or all its authorizations are valid. Raises AcmeError with the CA's words for the
+    first name that fails. The solver runs only while it is needed.
     """
-    found = [pending for url in urls if (pending := _pending(ca, url, solver))]
+    found = [pending for one in authorizations if (pending := _pending(ca, one, solver))]
     if not found:
         report("every name is proved already")
         return
@@ -43,8 +49,8 @@ def prove(ca: Network, urls: Sequence[str], solver: Solver, report: Callable[[st
     try:
         solver.start([pending.proof for pending in found])
         report(f"answering {solver.kind}{f' on port {solver.port}' if solver.port else ''}")
-        asked = [_tell(ca, pending) for pending in found]
-        _wait(ca, found, max(asked), solver)
+        asked = [_tell(ca, pending, solver) for pending in found]
+        _wait(ca, url, found, max(asked), solver)
     finally:
         solver.stop()
     report("validated")
@@ -61,7 +67,7 @@ def _pending(ca: Network, url: str, solver: Solver) -> _Pending | None:
     for challenge in authorization.challenges or ():
         # An unknown kind has no ``typ`` of its own: ``acme`` reads it as UnrecognizedChallenge.
         if challenge.chall.to_partial_json().get("type") == solver.kind:
-            return _Pending(url=url, proof=_proof(ca, name, challenge.chall), challenge=challenge)
+            return _Pending(url=url, name=name, proof=_proof(ca, name, challenge.chall), challenge=challenge)
     offered = ", ".join(str(one.chall.to_partial_json().get("type")) for one in authorization.challenges or ())
     raise AcmeError(name, f"the CA offers no {solver.kind} for it, only: {offered or 'nothing'}", "choose another CA")
 
@@ -83,8 +89,11 @@ def _proof(ca: Network, name: str, challenge: challenges.Challenge) -> Proof:
     return Proof(name=base, token=token, key_authorization=f"{token}.{thumbprint}")
 
 
-def _tell(ca: Network, pending: _Pending) -> float:
-    """Tell the CA that the proof is in place; the seconds after which it wants to be asked."""
+def _tell(ca: Network, pending: _Pending, solver: Solver) -> float:
+    """Tell the CA that the proof is in place; the seconds after which it wants to be asked.
+
+    Raises AcmeError with its words where it looks at once and says no: the order may never say so.
+    """
     if pending.challenge.status != messages.STATUS_PENDING:
         return 0.0  # told before: the order is an old one
     try:
@@ -93,28 +102,65 @@ def _tell(ca: Network, pending: _Pending) -> float:
         if no.resent:
             return 0.0  # the answer to the first attempt got lost, and this says that it was carried out
         raise
+    _check(ca, pending, response, solver)
     return ca.retry_after(response) or 0.0
 
 
-def _wait(ca: Network, found: Sequence[_Pending], asked: float, solver: Solver) -> None:
-    """Look at all that are pending, in turns, until none is."""
-    pace = Pace(ca.patience)
-    waiting = list(found)
-    while waiting:
-        pace.wait(asked, ca.host, f"has not validated {waiting[0].proof.name}")
-        looks = [(pending, ca.post(pending.url)) for pending in waiting]
-        waiting = [pending for pending, response in looks if not _is_valid(ca, response, solver)]
-        asked = max(ca.retry_after(response) or 0.0 for _, response in looks)
+def _check(ca: Network, pending: _Pending, response: requests.Response, solver: Solver) -> None:
+    """Raise AcmeError where the CA looked at the proof before it answered, and says no."""
+    try:
+        challenge = ca.read(messages.ChallengeBody, response)
+    except AcmeError:
+        return  # it was told, and what comes of it is the order's to say
+    if challenge.status == messages.STATUS_INVALID:
+        if challenge.error is not None:
+            raise _refused(ca, pending.name, challenge.error, solver)
+        _look(ca, [pending], solver)
 
 
-def _is_valid(ca: Network, response: requests.Response, solver: Solver) -> bool:
-    """Whether an authorization is valid rather than pending. Raises AcmeError for any other status."""
-    authorization = ca.read(messages.Authorization, response)
-    if authorization.status == messages.STATUS_VALID:
-        return True
-    if authorization.status == messages.STATUS_PENDING:
-        return False
-    raise _failed(ca, authorization, solver)
+def _wait(ca: Network, url: str, found: Sequence[_Pending], asked: float, solver: Solver) -> None:
+    """Look at the order until it is pending no more: one request, however many names it has.
+
+    The authorizations say whose fault it is where it fails. Now and then, and at the deadline, they are looked at where
+    it stays pending as well: some CAs never tell an order what became of them.
+    """
+    pace, waiting = Pace(ca.patience), found
+    for look in count(1):
+        pace.wait(asked, ca.host, f"has not validated {waiting[0].name}")
+        response = ca.post(url)
+        order = ca.read(messages.Order, response)
+        if order.status == messages.STATUS_READY:
+            return
+        is_pending, asked = order.status == messages.STATUS_PENDING, ca.retry_after(response) or 0.0
+        if is_pending and not _is_closer(look) and ca.patience.left > 0:
+            continue
+        waiting, later = _look(ca, waiting, solver)
+        if not is_pending:
+            raise failed(ca, order)
+        if not waiting:
+            return
+        asked = max(asked, later)
+
+
+def _is_closer(look: int) -> bool:
+    return look >= _CLOSER_LOOK and look.bit_count() == 1
+
+
+def _look(ca: Network, waiting: Sequence[_Pending], solver: Solver) -> tuple[Sequence[_Pending], float]:
+    """Those of the authorizations that are pending still, and the seconds after which the CA wants to be asked.
+
+    Raises AcmeError for one that is neither pending nor valid.
+    """
+    still, asked = [], 0.0
+    for pending in waiting:
+        response = ca.post(pending.url)
+        authorization = ca.read(messages.Authorization, response)
+        if authorization.status == messages.STATUS_PENDING:
+            still.append(pending)
+            asked = max(asked, ca.retry_after(response) or 0.0)
+        elif authorization.status != messages.STATUS_VALID:
+            raise _failed(ca, authorization, solver)
+    return still, asked
 
 
 def _failed(ca: Network, authorization: messages.Authorization, solver: Solver) -> AcmeError:
@@ -122,9 +168,13 @@ def _failed(ca: Network, authorization: messages.Authorization, solver: Solver) 
     name = _name(ca, authorization)
     for challenge in authorization.challenges or ():
         if challenge.error is not None:
-            return refused(from_error(challenge.error), name, ca.now(), (name,), solver)
+            return _refused(ca, name, challenge.error, solver)
     status = authorization.status.name if authorization.status else "nothing"
     return AcmeError(name, f"the CA calls its authorization {status}", "run the same command again: it asks anew")
+
+
+def _refused(ca: Network, name: str, error: messages.Error, solver: Solver) -> AcmeError:
+    return refused(from_error(error), name, ca.now(), (name,), solver)
 
 
 def _name(ca: Network, authorization: messages.Authorization) -> str:

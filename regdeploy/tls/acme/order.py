@@ -50,7 +50,7 @@ def issue(
         key = make_key(settings.key_type) if settings.reuse_key is None else load_key(settings.reuse_key)
         account = open_account(ca, settings, state, report)
         url, order = _place(ca, account, settings, report)
-        _prove(ca, order, solver, report)
+        _prove(ca, url, order, solver, report)
         certificate = finalize(ca, url, order, signing_request(key, ca.names))
         bundle = fetch(ca, certificate, key, settings.preferred_chain, report)
         report("certificate issued")
@@ -62,11 +62,11 @@ def issue(
         solver.stop()
 
 
-def _prove(ca: Network, order: messages.Order, solver: Solver, report: Callable[[str], None]) -> None:
+def _prove(ca: Network, url: str, order: messages.Order, solver: Solver, report: Callable[[str], None]) -> None:
     """Have every name of the order proved, for which there may be nothing to do."""
     match order.status:
         case messages.STATUS_PENDING:
-            prove(ca, order.authorizations or (), solver, report)
+            prove(ca, url, order.authorizations or (), solver, report)
         case messages.STATUS_READY:
             report("every name is proved already")
         case messages.STATUS_VALID | messages.STATUS_PROCESSING if order.error is None:

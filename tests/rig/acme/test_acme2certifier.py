@@ -18,6 +18,8 @@ from regdeploy.tls.acme.revoke import revoke
 from regdeploy.tls.acme.settings import Issued
 from tests.rig.acme.conftest import Client
 from tests.rig.parts.acme2certifier import Acme2certifier
+from tests.rig.parts.flaky import Flaky
+from tests.rig.parts.processes import free_ports
 
 _MAIL = "anna@example.com"
 
@@ -110,3 +112,16 @@ def test_a_certificate_is_revoked_once(other: Client) -> None:
         for _ in range(2)
     ]
     assert revoked == [True, False]
+
+
+def test_a_no_is_heard_though_its_order_stays_pending(authority: Acme2certifier, tmp_path: Path) -> None:
+    proxy = Flaky(tmp_path, authority.directory, authority.ca_bundle).start()
+    proxy.directory = proxy.directory.replace("/dir", "/directory")
+    try:
+        with pytest.raises(AcmeError) as caught:
+            issue(Client(proxy, tmp_path / "state"), http_01_port=free_ports(1)[0])
+    finally:
+        proxy.stop()
+    assert caught.value.where == "a.example.com"
+    assert caught.value.what == "the CA calls its authorization invalid"
+    assert proxy.count("POST /acme/order/") == 0

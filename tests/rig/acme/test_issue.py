@@ -20,7 +20,7 @@ _ORDER = [
     "POST order-plz",
     "POST authZ",
     "POST chalZ",
-    "POST authZ",
+    "POST my-order",
     "POST finalize-order",
     "POST my-order",
     "POST certZ",
@@ -87,6 +87,13 @@ def test_several_names_are_proved_at_once_and_stand_in_the_certificate(client: C
     assert "order: 3 names to prove" in client.reports
     assert flaky.count("POST /chalZ") == 3
     assert flaky.count("POST /order-plz") == 1
+
+
+def test_a_name_more_is_two_requests_more_however_often_the_order_is_looked_at(client: Client, flaky: Flaky) -> None:
+    flaky.on("POST /my-order", last=3, rewrite=lambda answer: answer.with_json(status="pending"))
+    client.issue(*(f"n{number}.example.com" for number in range(20)))
+    assert flaky.count("POST /authZ") == flaky.count("POST /chalZ") == 20
+    assert flaky.count("POST /my-order") > 3
 
 
 def test_names_that_are_proved_already_are_not_proved_again(

@@ -100,6 +100,7 @@ def test_of_several_names_the_one_that_fails_is_named(client: Client, pebble: Pe
 @pytest.mark.parametrize("status", ["deactivated", "expired", "revoked", "nonsense"])
 @pytest.mark.parametrize("look", [1, 2], ids=["before", "after"])
 def test_an_authorization_that_is_no_more_is_an_error(client: Client, flaky: Flaky, status: str, look: int) -> None:
+    flaky.on("POST /my-order", last=99, rewrite=lambda answer: answer.with_json(status="invalid"))
     flaky.on("POST /authZ", first=look, last=99, rewrite=lambda answer: answer.with_json(status=status))
     error = refusal(client)
     if status == "nonsense":
@@ -151,6 +152,7 @@ def test_an_order_that_is_invalid_from_the_start_has_its_own_words(client: Clien
 def test_an_order_that_ends_without_a_certificate_or_words_is_an_error(
     client: Client, flaky: Flaky, status: str
 ) -> None:
+    flaky.on("POST /my-order", rewrite=lambda answer: answer.with_json(status="ready"))
     for kind in ("finalize-order", "my-order"):
         flaky.on(f"POST /{kind}", rewrite=lambda answer: answer.with_json(status=status, certificate=None), last=99)
     assert refusal(client).what == f"calls the order {status}, and gives no certificate"
@@ -167,7 +169,8 @@ def test_an_order_of_somebody_elses_key_is_not_waited_for(client: Client, flaky:
 def test_a_fault_that_ended_an_order_is_told_where_the_order_itself_says_nothing(client: Client, flaky: Flaky) -> None:
     flaky.on("POST /finalize-order", problem(500, "serverInternal", "enrollment failed"))
     flaky.on("POST /finalize-order", problem(403, "orderNotReady", "it is invalid"), first=2)
-    flaky.on("POST /my-order", rewrite=lambda answer: answer.with_json(status="invalid"))
+    flaky.on("POST /my-order", rewrite=lambda answer: answer.with_json(status="ready"))
+    flaky.on("POST /my-order", first=2, rewrite=lambda answer: answer.with_json(status="invalid"))
     words = "calls the order invalid, and gives no certificate, after it said: enrollment failed"
     assert refusal(client).what == words
 
@@ -206,6 +209,7 @@ def test_an_order_that_cannot_be_read_is_an_error(client: Client, flaky: Flaky) 
 
 
 def test_an_order_that_stays_in_processing_ends_at_the_deadline(client: Client, flaky: Flaky) -> None:
+    flaky.on("POST /my-order", rewrite=lambda answer: answer.with_json(status="ready"))
     for kind in ("finalize-order", "my-order"):
         flaky.on(
             f"POST /{kind}", last=99, rewrite=lambda answer: answer.with_json(status="processing", certificate=None)
@@ -218,16 +222,21 @@ def test_an_order_that_stays_in_processing_ends_at_the_deadline(client: Client, 
 
 
 def test_a_validation_that_does_not_come_ends_at_the_deadline(client: Client, flaky: Flaky) -> None:
-    flaky.on("POST /authZ", first=2, last=99, rewrite=lambda answer: answer.with_json(status="pending"))
+    for kind in ("my-order", "authZ"):
+        flaky.on(f"POST /{kind}", last=99, rewrite=lambda answer: answer.with_json(status="pending"))
     assert refusal(client, timeout=0.6).what == "has not validated a.example.com within 1 s"
 
 
-def test_the_ca_says_when_to_look_again_and_is_obeyed(client: Client, flaky: Flaky) -> None:
+def test_the_ca_says_when_to_look_at_the_order_and_is_obeyed(client: Client, flaky: Flaky) -> None:
     flaky.on("POST /chalZ", rewrite=lambda answer: answer.with_header("Retry-After", "1"))
+    flaky.on(
+        "POST /my-order", rewrite=lambda answer: answer.with_json(status="pending").with_header("Retry-After", "1")
+    )
     begin = time.monotonic()
     client.issue()
-    assert time.monotonic() - begin >= 1
-    assert flaky.count("POST /authZ") == 2
+    assert time.monotonic() - begin >= 2
+    kinds = [request.split("/")[1] for request in flaky.asked]
+    assert kinds[kinds.index("chalZ") : kinds.index("finalize-order")] == ["chalZ", "my-order", "my-order"]
 
 
 def test_an_order_that_is_ready_only_later_is_finalized_then(client: Client, flaky: Flaky) -> None:
@@ -254,7 +263,7 @@ def test_an_order_from_before_whose_challenge_was_told_is_waited_for(client: Cli
         return answer.with_json(challenges=found)
 
     flaky.on("POST /authZ", rewrite=told)
-    flaky.on("POST /authZ", first=2, rewrite=lambda answer: answer.with_json(status="valid"))
+    flaky.on("POST /my-order", rewrite=lambda answer: answer.with_json(status="ready"))
     flaky.on("POST /finalize-order", problem(403, "orderNotReady", "of course not: nothing was proved"), last=99)
     assert refusal(client, timeout=0.3).what.startswith("has not issued the certificate")
     assert client.reports[-1] == "validated"

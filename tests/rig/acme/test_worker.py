@@ -73,7 +73,7 @@ def test_a_directory_that_is_none_is_said_when_it_is_asked_for(worker: Worker, f
 
 
 def test_cancelled_it_is_over_and_the_port_free(worker: Worker, client: Client, flaky: Flaky) -> None:
-    flaky.on("POST /authZ", first=2, last=999, rewrite=lambda answer: answer.with_json(status="pending"))
+    flaky.on("POST /my-order", last=999, rewrite=lambda answer: answer.with_json(status="pending"))
     pid = worker.process
 
     def cancel() -> None:

@@ -94,7 +94,7 @@ def test_killed_during_the_order_it_leaves_no_process_and_no_port(
 ) -> None:
     proxy = Flaky(tmp_path, pebble.directory, pebble.ca_bundle).start()
     try:
-        proxy.on("POST /authZ", first=2, last=999, rewrite=lambda answer: answer.with_json(status="pending"))
+        proxy.on("POST /my-order", last=999, rewrite=lambda answer: answer.with_json(status="pending"))
         process = command.start("up", "--domain", domain, *_directory(proxy), "--no-auth")
         eventually(lambda: holder("", 80) is not None)
         process.kill()
