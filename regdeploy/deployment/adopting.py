@@ -15,6 +15,7 @@ from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
 from regdeploy.errors import ImageError, UsageError
+from regdeploy.registry.environment import certificate_name
 from regdeploy.registry.images import config_folder, generation_of
 from regdeploy.registry.storage import repository_names
 
@@ -40,10 +41,10 @@ def adoptable(container: ContainerFacts, world: World, spec: Spec) -> Handmade |
     return handmade if shares and handmade.tls is not None else None
 
 
-def adopted_settings(handmade: Handmade, root: Path) -> Mapping[str, object]:
+def adopted_settings(handmade: Handmade, spec: Spec) -> Mapping[str, object]:
     """The settings that a hand-made HTTPS registry amounts to: its image, port and own certificate."""
     assert handmade.tls is not None, "adoptable() asks for one"
-    cert, key = (_kept(path, root) for path in handmade.tls)
+    cert, key = (_kept(path, spec) for path in handmade.tls)
     ports = {"port": handmade.published[0].host_port} if handmade.published else {}
     return {**_image(handmade), "tls": Tls.FILES.value, "cert": cert, "key": key, **ports}
 
@@ -93,6 +94,7 @@ def _copied_before(spec: Spec, handmade: Handmade) -> bool:
     return (read_text(Layout(spec.root).copied_from) or "").strip() == handmade.container.id
 
 
-def _kept(path: Path, root: Path) -> Path:
-    """Where the file is to be found once it is taken over: links of ours take the names in certs/."""
-    return path.with_name(f"{OWN}{path.name}") if path.parent == Layout(root).certs else path
+def _kept(path: Path, spec: Spec) -> Path:
+    """Where the file is to be found once it is taken over: a link of ours may take its name."""
+    in_the_way = path.parent == Layout(spec.root).certs and path.stem == certificate_name(spec.domain)
+    return path.with_name(f"{OWN}{path.name}") if in_the_way else path

@@ -40,7 +40,7 @@ class GivingBack:
         """The plan for a person, a step a line."""
         steps = [
             *(f"stop {one.name}: {self.kept.name_before} takes its place again [interrupts]" for one in self._running),
-            f"start {self.old.name} as {self.kept.name_before}, over plain HTTP, with what it had",
+            f"start {self.old.name} as {self.kept.name_before}, with all that it had",
             *(
                 f"remove the container {one.name}; its images stay in {Layout(self.spec.root).data}"
                 for one in self.ours
@@ -114,7 +114,7 @@ def give_back(plan: GivingBack, world: World) -> None:
                 operation="rollback",
                 by=world.who,
                 seconds=time.monotonic() - clock,
-                steps=(("start-workload", f"{plan.kept.name_before} serves again, over plain HTTP"),),
+                steps=(("start-workload", f"{plan.kept.name_before} serves again, as it did before regdeploy"),),
                 image=plan.old.image,
                 version=regdeploy.__version__,
             ),

@@ -188,10 +188,12 @@ def read_pair(spec: Spec, world: World) -> Bundle:
     from regdeploy.tls.bundle import make_bundle  # noqa: PLC0415 - cryptography, only with --tls files
 
     contents = []
-    for option, path in (("--cert", spec.cert), ("--key", spec.key)):
-        assert path is not None, "resolve() refuses --tls files without both"
+    assert spec.cert is not None, "resolve() refuses --tls files without both"
+    assert spec.key is not None, "as above"
+    cert, key = _as_it_lies(spec.cert), _as_it_lies(spec.key)
+    for option, path in (("--cert", cert), ("--key", key)):
         try:
-            contents.append(_as_it_lies(path).read_bytes())
+            contents.append(path.read_bytes())
         except OSError as error:
             raise UsageError(option, f"{path}: {error.strerror or error}", "give the path of a PEM file") from error
     try:
@@ -200,8 +202,8 @@ def read_pair(spec: Spec, world: World) -> Bundle:
             contents[1],
             names=spec.domains,
             now=world.now(),
-            cert_name=str(spec.cert),
-            key_name=str(spec.key),
+            cert_name=str(cert),
+            key_name=str(key),
         )
     except CertificateError as error:
         raise UsageError(error.where, error.what, error.hint, code=error.code) from error

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from regdeploy.deployment.check import Check, ok, stop
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.spec import Spec
+from regdeploy.deployment.workload import is_ours
 from regdeploy.host.ports import needs_root
 
 
 def port_checks(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
     """A port is free, ours, or held by something we replace anyway; else it is a stop that names the holder."""
     there = observed.workload
+    mine = {one.name for one in (there.current, there.previous) if one is not None and is_ours(one, spec.name)}
     replaced = {container.name for container in (there.current, there.previous) if container}
     for port in sorted(host.ports):
         others = [name for name in host.publishers.get(port, ()) if name not in replaced]
@@ -22,7 +24,8 @@ def port_checks(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Che
         if others:
             yield stop("ports", f"{port} is held by the container {others[0]}", hint)
         elif ours:
-            yield ok("ports", f"{port} is held by {ours[0]}, which is this deployment's")
+            whose = "this deployment's" if ours[0] in mine else "what it takes the place of"
+            yield ok("ports", f"{port} is held by {ours[0]}, which is {whose}")
         elif holder is not None:
             who = f"{holder.command} (pid {holder.pid})" if holder.pid else "another user's program"
             yield stop("ports", f"{port} is held by {who}", hint)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.rig.parts.clients import Clients
+from tests.rig.parts.stock import INDEX, MANIFEST
 
 
 def ask(
@@ -25,7 +26,9 @@ def ask(
         if tls
         else http.client.HTTPConnection(address, port, timeout=5)
     )
-    headers = {"Authorization": "Basic " + base64.b64encode(":".join(login).encode()).decode()} if login else {}
+    headers = {"Accept": ", ".join((MANIFEST, INDEX))}  # else 2.8 has no manifest of these kinds
+    if login:
+        headers["Authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()
     connection.request("GET", path, headers=headers)
     answer = connection.getresponse()
     body = answer.read()
