@@ -25,6 +25,7 @@ from regdeploy.engine.model import (
 )
 from regdeploy.registry.environment import environment
 from regdeploy.registry.images import config_folder, generation_of
+from regdeploy.registry.variables import is_secret, storage_driver
 from regdeploy.secret import Secret
 
 #: The registry drains for 30 s (config.yml); the engine must not kill it before.
@@ -35,8 +36,6 @@ _PLAIN, _HTTPS = _INSIDE = (5000, 443)
 LOOPBACK = "127.0.0.1"
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = 5
-#: A variable that has one of these in its name holds a secret (Distribution, configuration: storage, proxy, redis).
-_SECRETS = ("SECRET", "PASSWORD", "ACCESSKEY", "ACCOUNTKEY", "CREDENTIALS")
 
 
 def desired_workload(
@@ -93,11 +92,6 @@ def desired_workload(
         selinux_relabel=spec.selinux_relabel,
         host_userns=engine.userns_remap,
     )
-
-
-def storage_driver(extra: Mapping[str, str]) -> str:
-    """Where the images lie: ``filesystem`` below the root, or another driver of Distribution's."""
-    return extra.get("REGISTRY_STORAGE", "filesystem")
 
 
 def _publishes_of(spec: Spec, inside: int) -> tuple[Publish, ...]:
@@ -192,7 +186,7 @@ def _environment(desired: Workload, found: ContainerFacts) -> Iterator[Differenc
     for name in sorted({*wanted, *(name for name in found.environment if name.startswith("REGISTRY_"))}):
         want, have = wanted.get(name, ""), found.environment.get(name, "")
         if want != have:
-            secret = any(word in name for word in _SECRETS)
+            secret = is_secret(name)
             yield Difference(
                 f"environment {name}", "***" if secret and want else want, "***" if secret and have else have
             )

@@ -17,6 +17,8 @@ DRAIN_SECONDS = 30
 
 _TLS = "  tls:\n    minimumtls: tls1.2"
 _PLAIN = "  # Plain HTTP: there is no certificate."
+_FILESYSTEM = "  filesystem:\n    rootdirectory: /var/lib/registry"
+_DRIVER = "  # Its parameters, which may be secret, come from the environment.\n  {}: {{}}"
 
 
 def render_config(
@@ -25,14 +27,17 @@ def render_config(
     delete: bool = True,
     read_only: bool = False,
     drain_seconds: int = DRAIN_SECONDS,
+    driver: str = "filesystem",
 ) -> str:
     """The text of ``config.yml``, good for 2.x and 3.x alike. The same input always gives the same text.
 
     ``read_only`` refuses pushes and deletes while pulls go on (for a garbage collection); it takes a restart.
+    ``driver`` stores the images; any but the default has its parameters from the environment alone.
     """
     return Template(template_text("config.yml")).substitute(
         tls=_TLS if tls else _PLAIN,
         delete=str(delete).lower(),
         read_only=str(read_only).lower(),
         drain_seconds=drain_seconds,
+        driver=_FILESYSTEM if driver == "filesystem" else _DRIVER.format(driver),
     )

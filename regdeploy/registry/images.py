@@ -18,11 +18,18 @@ class Generation(Enum):
 
 _CONFIG_FOLDERS = {Generation.V2: "/etc/docker/registry", Generation.V3: "/etc/distribution"}
 _PROGRAMS = frozenset({"registry", "docker-registry"})
+_DRIVERS = frozenset({"filesystem", "inmemory", "s3", "s3aws", "azure", "gcs"})
+_DRIVERS_OF_2 = frozenset({"swift", "oss"})
 
 
 def config_folder(generation: Generation) -> str:
     """The folder in the container that holds ``config.yml``; mounting over it leaves the image's command valid."""
     return _CONFIG_FOLDERS[generation]
+
+
+def drivers(generation: Generation) -> frozenset[str]:
+    """The storage drivers that a generation's images have (cmd/registry/main.go; 3.0 lost two)."""
+    return _DRIVERS | _DRIVERS_OF_2 if generation is Generation.V2 else _DRIVERS
 
 
 def generation_of(entrypoint: Sequence[str], command: Sequence[str]) -> Generation:

@@ -60,6 +60,14 @@ def test_every_argument_has_its_place() -> None:
     assert DRAIN_SECONDS == 30
 
 
+def test_another_driver_has_its_parameters_from_elsewhere() -> None:
+    expected = PLAIN.replace(
+        "  filesystem:\n    rootdirectory: /var/lib/registry\n",
+        "  # Its parameters, which may be secret, come from the environment.\n  s3: {}\n",
+    )
+    assert render_config(tls=False, driver="s3") == expected != PLAIN
+
+
 def test_rendering_it_loads_no_template_engine() -> None:
     code = "import sys; from regdeploy.registry.config import render_config; render_config(tls=True); "
     subprocess.run([sys.executable, "-c", code + "sys.exit('jinja2' in sys.modules)"], check=True)
