@@ -12,7 +12,23 @@ from typing import Annotated
 import typer
 
 import regdeploy
-from regdeploy.cli import account, agent, cert, doctor, down, init, logs, migrate, renew, status, trust, up
+from regdeploy.cli import (
+    account,
+    agent,
+    cert,
+    doctor,
+    down,
+    history,
+    init,
+    logs,
+    migrate,
+    renew,
+    rollback,
+    status,
+    trust,
+    up,
+    upgrade,
+)
 from regdeploy.cli.command import Outline
 from regdeploy.cli.errors import INTERRUPTED, tell
 from regdeploy.cli.streams import finish, steady
@@ -25,6 +41,9 @@ COMMANDS = {
     "status": status,
     "renew": renew,
     "agent": agent,
+    "upgrade": upgrade,
+    "rollback": rollback,
+    "history": history,
     "down": down,
     "doctor": doctor,
     "init": init,

@@ -16,9 +16,9 @@ from typing import Any
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.plan import Plan
-from regdeploy.deployment.request import read_text
+from regdeploy.deployment.request import Request, deployed_spec, read_text, resolve_request
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.steps import ActivateWorkload, SettleWorkload
+from regdeploy.deployment.steps import WORDS, ActivateWorkload, SettleWorkload
 from regdeploy.deployment.workload import is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ImageFacts
@@ -30,6 +30,12 @@ from regdeploy.tls.store import CertificateStore
 MODE = 0o600
 #: No more is read, from the end: a thousand operations and more.
 MOST_BYTES = 2 << 20
+#: What says most about an operation, the most telling first.
+_TELLING = (
+    *("begin-migration", "activate-workload", "restart-workload", "issue-certificate", "install-certificate"),
+    *("start-workload", "set-password", "save-spec"),
+)
+_PHRASES = dict(WORDS.values())
 
 
 @frozen
@@ -76,6 +82,16 @@ class Entry:
     number: int = 0
     state: State | None = None
     replaced: Kept | None = None
+
+    @property
+    def words(self) -> str:
+        """What was done, in few words: the step that says most, with its cause, and how many others there were."""
+        if not self.steps:
+            return ""
+        ranks = {name: rank for rank, name in enumerate(_TELLING)}
+        step, why = min(self.steps, key=lambda one: ranks.get(one[0], len(ranks)))
+        others = f", and {len(self.steps) - 1} more" if self.steps[1:] else ""
+        return f"{_PHRASES.get(step, step)}: {why}{others}"
 
     def as_json(self) -> dict[str, object]:
         """The line's keys, which are stable; what an entry does not have is left out."""
@@ -126,6 +142,30 @@ def read(path: Path, most: int = MOST_BYTES) -> tuple[Entry, ...]:
         number = max(entry.number, number + 1)
         entries.append(replace(entry, number=number))
     return tuple(entries)
+
+
+def recorded(request: Request) -> tuple[Spec, tuple[Entry, ...]]:
+    """The deployment's spec and its history, the oldest first. Raises NotDeployed where there is neither."""
+    spec = resolve_request(request).spec
+    path = Layout(spec.root).history
+    if not path.exists():
+        deployed_spec(request)
+    return spec, read(path)
+
+
+def shown(entry: Entry) -> dict[str, object]:
+    """The entry's keys for whoever asks: of addresses that let their holder write somewhere, the host alone."""
+    line = entry.as_json()
+    if entry.state is not None:
+        line["spec"] = {name: _masked(name, value) for name, value in entry.state.saved.items()}
+    return line
+
+
+def _masked(name: str, value: object) -> object:
+    if name not in ("notify-webhook", "notify-mail") or not value:
+        return value
+    scheme, _, rest = str(value).partition("://")
+    return f"{scheme}://{rest.partition('?')[0].partition('/')[0].rpartition('@')[2]}/***"
 
 
 def _lines(path: Path, most: int) -> Iterator[bytes]:

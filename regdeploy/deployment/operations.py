@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ import regdeploy
 from regdeploy.deployment.apply import Application, describe_image
 from regdeploy.deployment.archived import with_archive
 from regdeploy.deployment.checks import Check, Verdict, checks
+from regdeploy.deployment.generations import unsupported
 from regdeploy.deployment.history import Entry, kept_container, record, state_after
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.migration import Migration
@@ -37,6 +38,7 @@ from regdeploy.host.folders import folder_facts, unsafe
 from regdeploy.host.lock import LOCK_FILE, Lock
 from regdeploy.registry import users
 from regdeploy.registry.config import render_config
+from regdeploy.registry.variables import storage_driver
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings
 from regdeploy.tls.store import CertificateStore, StoredVersion
@@ -83,9 +85,12 @@ def up(
     refuse_unsafe(resolve_request(request).spec.root, world.uid)
     with Lock(resolve_request(request).spec.root, operation):
         found = _planned_up(request, world, password)  # what was saved may have changed until now
-        if found.plan.steps:
-            host = agreed(found, world, reporter, ignore)
-            carry_out(found, world, reporter, host, operation=operation, password=password)
+        migration = found.observed.migration
+        old_root = migration.moved_from if migration is not None else None
+        with Lock(old_root, operation) if old_root is not None else nullcontext():
+            if found.plan.steps:
+                host = agreed(found, world, reporter, ignore)
+                carry_out(found, world, reporter, host, operation=operation, password=password)
     return found
 
 
@@ -95,7 +100,12 @@ def agreed(found: Planned, world: World, reporter: Reporter, ignore: Collection[
     ``ignore`` are the names of checks that stop nothing. Raises CheckFailed and NeedsConfirmation: nothing was touched.
     """
     host = host_facts(found.spec, found.observed, world, found.plan)
-    refuse(reporter, checks(found.spec, found.observed, host), ignore)
+    image = found.observed.archived or found.observed.image
+    refuse(
+        reporter,
+        (*checks(found.spec, found.observed, host), *unsupported(found.spec, found.observed, image)),
+        ignore,
+    )
     if found.plan.interrupts or found.plan.destroys:
         reporter.confirm(found.plan, _question(found))
     return host
@@ -107,15 +117,33 @@ def _planned_up(request: Request, world: World, password: Secret | None) -> Plan
     spec = resolved.spec
     view = look_at_engine(spec, world)
     current = view.workload.current
-    if is_saved(spec.root) or current is None or is_ours(current, spec.name) or spec.tls is Tls.OFF:
+    if is_saved(spec.root) or current is None:
+        return planned(resolved, world, password, view=view)
+    if is_ours(current, spec.name):
+        return _planned_move(request, resolved, world, password, current) or planned(resolved, world, password)
+    if spec.tls is Tls.OFF:
         return planned(resolved, world, password, view=view)
     from regdeploy.deployment import adopting  # noqa: PLC0415 - only where there is one
 
     handmade = adopting.adoptable(current, world, spec)
     if handmade is None:
         return planned(resolved, world, password, view=view)
-    resolved = resolve_request(request, adopting.adopted_settings(handmade, spec.root))
+    resolved = resolve_request(request, adopting.adopted_settings(handmade, spec))
     return planned(resolved, world, password, migration=adopting.to_migration(resolved.spec, handmade))
+
+
+def _planned_move(
+    request: Request, resolved: Resolved, world: World, password: Secret | None, current: ContainerFacts
+) -> Planned | None:
+    """The plan by which a deployment that lies in another folder moves here; None where it does not."""
+    from regdeploy.deployment import relocating  # noqa: PLC0415 - only where something of ours runs from elsewhere
+
+    old_root = relocating.root_of(current)
+    if old_root is None or old_root == resolved.spec.root:
+        return None
+    resolved = resolve_request(request, relocating.values_at(old_root))
+    observed = relocating.observe_from(resolved.spec, world, old_root, password)
+    return _with_plan(resolved, observed, world)
 
 
 def planned(
@@ -131,9 +159,13 @@ def planned(
 
     ``choose`` says which stored certificate is gone back to, None for the one that fits.
     """
+    observed = observe(resolved.spec, world, password=password, migration=migration, view=view)
+    return _with_plan(resolved, with_archive(resolved, observed), world, choose)
+
+
+def _with_plan(resolved: Resolved, observed: Observed, world: World, choose: Choose | None = None) -> Planned:
     spec = resolved.spec
-    observed = with_archive(resolved, observe(spec, world, password=password, migration=migration, view=view))
-    config_text = render_config(tls=spec.tls is not Tls.OFF)
+    config_text = render_config(tls=spec.tls is not Tls.OFF, driver=storage_driver(observed.variables))
     now = world.now()
     chosen = choose(spec, observed, now) if choose is not None else None
     steps = plan(resolved, observed, config_text, now, chosen=chosen)

@@ -54,8 +54,8 @@ class FakeHost:
         return EPOCH + timedelta(seconds=self.ticks)
 
     def images_by_any_name(self, reference: str) -> ImageFacts | None:
-        """The image of that reference or id."""
-        by_id = {image.id: image for image in self.images.values()}
+        """The image of that reference, digest or id."""
+        by_id = {name: image for image in self.images.values() for name in (image.id, *image.repo_digests)}
         return self.images.get(reference) or self.images.get(familiar(reference)) or by_id.get(reference)
 
 

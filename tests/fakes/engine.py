@@ -169,6 +169,10 @@ class FakeEngine(Workloads):
         return found
 
     def _have(self, reference: str, image: ImageFacts) -> None:
+        before = self.images.get(reference)
+        if before is not None and before.id != image.id:  # it stays, without that tag
+            left = tuple(tag for tag in before.tags if tag != familiar(reference))
+            self.images[before.id] = replace(before, tags=left)
         tags = tuple(sorted({*image.tags, familiar(reference)} if not reference.startswith("sha256:") else image.tags))
         self.images[reference] = replace(image, tags=tags)
 
@@ -182,9 +186,10 @@ class FakeEngine(Workloads):
 
     def _name(self, reference: str, image: ImageFacts) -> None:
         name = familiar(reference)
-        for each, other in self.images.items():
+        for each, other in list(self.images.items()):
             if other.id != image.id:
-                self.images[each] = replace(other, tags=tuple(tag for tag in other.tags if tag != name))
+                untagged = replace(other, tags=tuple(tag for tag in other.tags if tag != name))
+                self.images[other.id] = self.images[each] = untagged  # by its id it stays
         tagged = replace(image, tags=tuple(sorted({*image.tags, name})))
         same = [each for each, other in self.images.items() if other.id == image.id]
         self.images.update(dict.fromkeys((*same, name), tagged))

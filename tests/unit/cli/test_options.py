@@ -17,7 +17,10 @@ import regdeploy
 from regdeploy.cli.app import build
 from regdeploy.deployment.settings import SETTINGS
 
-COMMANDS = ("up", "plan", "migrate-to-https", "status", "renew", "agent", "down", "doctor", "init", "logs", "trust", "cert", "account")
+COMMANDS = (
+    *("up", "plan", "migrate-to-https", "status", "renew", "agent", "upgrade", "rollback", "history", "down", "doctor"),
+    *("init", "logs", "trust", "cert", "account"),
+)
 #: Commands that are a group of others.
 GROUPS = {
     "cert": ("show", "list", "use", "import", "revoke"),
