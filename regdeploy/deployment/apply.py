@@ -24,6 +24,7 @@ from regdeploy.deployment.spec import Resolved, Spec
 from regdeploy.deployment.steps import (
     ActivateWorkload,
     BeginMigration,
+    BringFiles,
     CopyData,
     CopyRest,
     EndMigration,
@@ -40,6 +41,7 @@ from regdeploy.deployment.steps import (
     RemoveCandidate,
     RenameWorkload,
     RestartWorkload,
+    RetireRoot,
     SaveSpec,
     SetAside,
     SetPassword,
@@ -149,6 +151,8 @@ class Application:
                 return ""
             case (
                 BeginMigration()
+                | BringFiles()
+                | RetireRoot()
                 | KeepAccess()
                 | KeepSettings()
                 | MoveAside()

@@ -1,4 +1,4 @@
-"""A hand-made registry on its way to being this deployment, as a value and as a file.
+"""A registry on its way to being this deployment, as a value and as a file: a hand-made one, or one in another root.
 
 The file is there from the first write of a migration to its last: whatever is killed in between, the next ``up`` or
 ``migrate-to-https`` finds the old registry by it and goes on.
@@ -29,7 +29,7 @@ class Migration:
     those who could log in, None where anybody could. ``http_secret`` is its secret for uploads, empty for one that
     nobody knows; ``variables`` are its settings that regdeploy has none for. ``leave_damaged`` goes on without blobs
     that are damaged, ``full`` hashes every blob at the end, ``move`` removes each blob from the source once its copy
-    is safe.
+    is safe. ``moved_from`` is the root folder that the deployment had, where it is one of regdeploy's own.
     """
 
     container: str
@@ -42,6 +42,7 @@ class Migration:
     leave_damaged: bool = False
     full: bool = False
     move: bool = False
+    moved_from: Path | None = None
 
     def to_json(self) -> bytes:
         """The file's content."""
@@ -52,7 +53,7 @@ def from_json(text: str, where: Path) -> Migration:
     """The value of a file's content. Raises HostError for any other."""
     try:
         values: Mapping[str, Any] = json.loads(text)
-        paths = {name: Path(values[name]) if values[name] else None for name in ("source", "htpasswd")}
+        paths = {name: Path(values[name]) if values[name] else None for name in ("source", "htpasswd", "moved_from")}
         variables = tuple((str(name), str(value)) for name, value in values["variables"])
         return Migration(**{**values, **paths, "variables": variables})
     except (ValueError, TypeError, KeyError) as error:

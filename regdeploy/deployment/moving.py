@@ -10,6 +10,7 @@ from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import (
     BeginMigration,
+    BringFiles,
     CopyData,
     CopyRest,
     EndMigration,
@@ -17,11 +18,11 @@ from regdeploy.deployment.steps import (
     KeepSettings,
     MoveAside,
     RenameWorkload,
+    RetireRoot,
     Step,
     StopWorkload,
     VerifyImages,
 )
-from regdeploy.deployment.workload import is_ours
 from regdeploy.frozen import frozen
 
 
@@ -50,7 +51,7 @@ def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
     if migration is None:
         return MovePlan()
     source, current = migration.source, observed.workload.current
-    old = current if current is not None and not is_ours(current, spec.name) else None
+    old = current if current is not None and current.id == migration.container else None
     replaced = current is not None and old is None
     copy: tuple[Step, ...] = ()
     switch: list[Step] = []
@@ -71,7 +72,7 @@ def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
         prove=()
         if source is None or (replaced and observed.workload.previous is None)  # it was proved, and cleared away
         else (VerifyImages(source=source, full=migration.full, why="every image of the old one must be in the new"),),
-        end=(EndMigration(why="every image is there"),),
+        end=(*_retire(observed), EndMigration(why="every image is there")),
     )
 
 
@@ -79,7 +80,17 @@ def _begin(observed: Observed) -> tuple[Step, ...]:
     assert observed.migration is not None, "asked only where there is one"
     if observed.begun:
         return ()
-    return (BeginMigration(migration=observed.migration, why="whatever happens, the next run goes on from there"),)
+    why = "whatever happens, the next run goes on from there"
+    begin = BeginMigration(migration=observed.migration, why=why)
+    root = observed.migration.moved_from
+    return (begin,) if root is None else (begin, BringFiles(old_root=root, why=f"the deployment lies in {root}"))
+
+
+def _retire(observed: Observed) -> tuple[Step, ...]:
+    assert observed.migration is not None, "asked only where there is one"
+    root = observed.migration.moved_from
+    why = "it is not served any more; nothing in it is deleted"
+    return () if root is None else (RetireRoot(old_root=root, why=f"{root}: {why}"),)
 
 
 def _keep(observed: Observed) -> tuple[Step, ...]:

@@ -145,7 +145,7 @@ def extra_of(spec: Spec) -> Mapping[str, str]:
     text = read_text(path)
     if text is None:
         return {}
-    from regdeploy.registry.carried import read_extra  # noqa: PLC0415 - only where there are such
+    from regdeploy.registry.variables import read_extra  # noqa: PLC0415 - only where there are such
 
     return read_extra(text)
 

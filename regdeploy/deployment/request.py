@@ -137,6 +137,11 @@ def _saved_layer(root: Path) -> dict[str, Raw]:
     return layer
 
 
+def saved_values(root: Path) -> Mapping[str, object]:
+    """What regdeploy.toml in ``root`` holds, by setting; nothing where there is none. Raises UsageError."""
+    return {name: raw.value for name, raw in _saved_layer(root).items()}
+
+
 def _with_archive_name(layers: list[dict[str, Raw]]) -> list[dict[str, Raw]]:
     """Where an archive was given and no image beside it or above it, the archive's own name is the image."""
     at = next((at for at, layer in enumerate(layers) if "image-archive" in layer), None)

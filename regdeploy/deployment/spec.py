@@ -27,9 +27,10 @@ DEFAULT_NAME = "registry"
 class Spec:
     """One registry as the user wants it. Built by :func:`resolve` only, and valid from then on.
 
-    ``domains`` are A-labels, the first is the name; ``former_domains`` are those of them that it had once; ``port`` is the host's; ``bind`` is the address it is published on,
-    empty for all; ``localhost_port`` is one more on 127.0.0.1, 0 for none; ``user`` is who may log in when the first
-    user is made; ``timeout`` is in seconds and bounds what a new container may take to serve.
+    ``domains`` are A-labels, the first is the name; ``former_domains`` are those of them that it had once; ``port`` is
+    the host's; ``bind`` is the address it is published on, empty for all; ``localhost_port`` is one more on 127.0.0.1,
+    0 for none; ``user`` is who may log in when the first user is made; ``timeout`` is in seconds and bounds what a new
+    container may take to serve.
     """
 
     name: str

@@ -92,6 +92,20 @@ class BeginMigration(Step):
 
 
 @frozen
+class BringFiles(Step):
+    """Bring certificates, users, secrets and settings from the root folder that the deployment had."""
+
+    old_root: Path
+
+
+@frozen
+class RetireRoot(Step):
+    """Have no command take the root folder that the deployment had for it any more; nothing in it is deleted."""
+
+    old_root: Path
+
+
+@frozen
 class KeepAccess(Step):
     """Let those log in who could: the users of another htpasswd."""
 
@@ -201,6 +215,8 @@ WORDS: dict[type[Step], tuple[str, str]] = {
     MakeSecret: ("make-secret", "make the upload secret"),
     WriteConfig: ("write-config", "write config.yml"),
     BeginMigration: ("begin-migration", "note what is taken over"),
+    BringFiles: ("bring-files", "bring certificates and users"),
+    RetireRoot: ("retire-root", "retire the old folder"),
     KeepAccess: ("keep-access", "keep who may log in"),
     KeepSettings: ("keep-settings", "keep its settings"),
     MoveAside: ("move-aside", "rename files in the way"),

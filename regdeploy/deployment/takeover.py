@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from regdeploy.deployment.bringing import bring, retire
 from regdeploy.deployment.checks import human_bytes
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
@@ -19,12 +20,14 @@ from regdeploy.deployment.reporting import Event, Reporter
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import (
     BeginMigration,
+    BringFiles,
     CopyData,
     CopyRest,
     EndMigration,
     KeepAccess,
     KeepSettings,
     MoveAside,
+    RetireRoot,
     Step,
     VerifyImages,
 )
@@ -38,7 +41,16 @@ if TYPE_CHECKING:
     from regdeploy.registry.transfer import Outcome, Transfer
 
 TakeoverStep = (
-    BeginMigration | KeepAccess | KeepSettings | MoveAside | CopyData | CopyRest | VerifyImages | EndMigration
+    BeginMigration
+    | BringFiles
+    | RetireRoot
+    | KeepAccess
+    | KeepSettings
+    | MoveAside
+    | CopyData
+    | CopyRest
+    | VerifyImages
+    | EndMigration
 )
 _SHOWN = 10
 
@@ -63,28 +75,41 @@ class Takeover:
         Killed at any moment, the same step does what is left.
         """
         match step:
-            case BeginMigration():
-                write_whole(self._layout.migration, step.migration.to_json(), 0o600)
-            case KeepAccess():
-                return self._keep_access(step)
-            case KeepSettings():
-                self._keep_settings(step)
-            case MoveAside():
-                self._move_aside(step, undo)
             case CopyData():
                 return _words(self._transfer_from(step).run(self._report(step), self._cancel.is_set))
             case CopyRest():
                 return _words(self._transfer_from(step).catch_up(self._report(step), self._cancel.is_set))
             case VerifyImages():
                 return self._verify(step)
+            case KeepAccess():
+                return self._keep_access(step)
+            case _:
+                self._write(step, undo)
+                return ""
+
+    def _write(
+        self,
+        step: BeginMigration | BringFiles | RetireRoot | KeepSettings | MoveAside | EndMigration,
+        undo: list[Callable[[], None]],
+    ) -> None:
+        match step:
+            case BeginMigration():
+                write_whole(self._layout.migration, step.migration.to_json(), 0o600)
+            case BringFiles():
+                bring(step.old_root, self._spec.root)
+            case RetireRoot():
+                retire(step.old_root)
+            case KeepSettings():
+                self._keep_settings(step)
+            case MoveAside():
+                self._move_aside(step, undo)
             case EndMigration():
                 self._end()
             case _:
                 assert_never(step)
-        return ""
 
     def _keep_settings(self, step: KeepSettings) -> None:
-        from regdeploy.registry.carried import write_extra  # noqa: PLC0415 - only where something is carried over
+        from regdeploy.registry.variables import write_extra  # noqa: PLC0415 - only where something is carried over
 
         write_whole(self._layout.environment, write_extra(dict(step.variables)).encode(), 0o600)
 

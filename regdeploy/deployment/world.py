@@ -26,7 +26,8 @@ from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, Re
 
 if TYPE_CHECKING:
     from regdeploy.host.systemd import TimerFacts
-    from regdeploy.registry.inventory import Inventory, Progress
+    from regdeploy.registry.inventory import Inventory
+    from regdeploy.registry.progress import Progress
     from regdeploy.tls.acme.worker import Worker
 
 _PROBE_TIMEOUT = 3.0

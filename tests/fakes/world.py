@@ -28,6 +28,9 @@ from regdeploy.host.reach import Reached
 from regdeploy.host.systemd import TimerFacts
 from regdeploy.registry import users
 from regdeploy.registry.api import EndpointFacts
+from regdeploy.registry.contents import Inventory, missing
+from regdeploy.registry.inventory import read_inventory
+from regdeploy.registry.progress import Progress
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
 from regdeploy.tls.bundle import make_bundle
@@ -161,6 +164,21 @@ class FakeEndpoint:
 
     def wait(self, spec: Spec, stopped: Callable[[], bool]) -> EndpointFacts:
         return self.probe(spec, {})
+
+    def prove(
+        self,
+        spec: Spec,
+        login: tuple[str, Secret] | None,
+        expected: Inventory,
+        *,
+        full: bool,
+        report: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> tuple[object, ...]:
+        container = self._holder(spec)
+        assert container is not None, "what serves was verified before"
+        (data,) = (mount.source for mount in container.mounts if mount.target == "/var/lib/registry")
+        return missing(expected, read_inventory(Path(data)))
 
     def _holder(self, spec: Spec) -> ContainerFacts | None:
         for container in self._host.containers.values():

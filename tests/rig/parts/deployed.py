@@ -26,7 +26,7 @@ def ask(
         if tls
         else http.client.HTTPConnection(address, port, timeout=5)
     )
-    headers = {"Accept": ", ".join((MANIFEST, INDEX))}  # else 2.8 has no manifest of these kinds
+    headers = {"Accept": f"{MANIFEST}, {INDEX}"}  # else 2.8 has no manifest of these kinds
     if login:
         headers["Authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()
     connection.request("GET", path, headers=headers)

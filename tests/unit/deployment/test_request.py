@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_another_name_keeps_the_one_before_in_the_certificate_until_that_is_drop
     root = tmp_path / "root"
     root.mkdir()
 
-    def up(**flags: object) -> tuple[tuple[str, ...], object]:
+    def up(**flags: Any) -> tuple[tuple[str, ...], object]:
         found = resolve_request(ask(tmp_path, **flags))
         saved = to_saved(found.spec, found.sources)
         (root / "regdeploy.toml").write_text(fresh_text(saved, where="saved"))
