@@ -104,7 +104,8 @@ def describe_foreign(container: ContainerFacts) -> str:
     where = f"data in {data[0].kind} {data[0].source}" if data else "data inside the container"
     return (
         f"{container.name} was not made by regdeploy ({container.image or container.image_id}, {ports}, {where}); "
-        "it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over (`regdeploy migrate-to-https` does that)"
+        "it is stopped and kept, and nothing in it is removed, but its settings and images are not taken over "
+        "(`regdeploy migrate-to-https` does that)"
     )
 
 
