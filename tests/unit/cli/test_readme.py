@@ -33,7 +33,7 @@ def _options() -> dict[str, set[str]]:
 def test_every_command_and_option_in_a_document_exists(document: str) -> None:
     text = (TREE / document).read_text()
     commands = _options()
-    named = re.findall(r"`regdeploy ([a-z-]+)", text) + re.findall(r"^regdeploy ([a-z]+)", text, re.MULTILINE)
+    named = re.findall(r"`regdeploy ([a-z-]+)", text) + re.findall(r"^regdeploy ([a-z-]+)", text, re.MULTILINE)
     assert [name for name in named if name not in commands and not name.startswith("--")] == []
     everything = set().union(*commands.values()) | {"--help", "--name"}
     written = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
