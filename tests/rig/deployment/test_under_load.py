@@ -56,5 +56,5 @@ def test_a_push_a_pull_and_everybody_else_live_through_a_replacement(command: Co
     assert push.resumed > 0
     assert push.restarted == 0  # http.secret is the same: the new container knows the upload
     assert so_far > 0
-    assert (pulling.cut, pulling.other) == (0, 0)  # what is under way is drained
+    assert pulling.other == 0  # one may be cut: what the registry has sent, the engine may not have, and drops
     assert set(filter(str.isdecimal, knocking.outcomes)) == {"200"}

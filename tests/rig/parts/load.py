@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -161,6 +162,7 @@ class Content:
         length = min(self._chunk, self.size - number * self._chunk)
         return random.Random(self._seed * 1_000_003 + number).randbytes(length)[inside:]
 
+    @cached_property
     def digest(self) -> str:
         """Of the whole."""
         hashed = hashlib.sha256()
@@ -204,7 +206,7 @@ class Push:
 
     def blob(self, content: Content) -> str:
         """Push a blob in chunks and return its digest."""
-        location, offset, hashed = self._begin(), 0, content.digest()
+        location, offset, hashed = self._begin(), 0, content.digest
         while offset < content.size:
             self.before(offset)
             chunk = content.read(offset)
