@@ -24,7 +24,7 @@ from regdeploy.deployment.spec import Resolved, Spec
 from regdeploy.deployment.steps import FetchImage
 from regdeploy.deployment.workload import is_ours
 from regdeploy.deployment.world import World
-from regdeploy.engine.model import ImageFacts, PullProgress
+from regdeploy.engine.model import ContainerFacts, ImageFacts, PullProgress
 from regdeploy.errors import ImageError, RegdeployError, UsageError
 from regdeploy.frozen import frozen
 from regdeploy.host.lock import Lock
@@ -103,9 +103,15 @@ def _why(spec: Spec, image: ImageFacts | None) -> str:
 
 def _runs(spec: Spec, world: World) -> ImageFacts | None:
     """The image of the deployment's container, None where there is none, or its image was removed."""
-    current = world.engine.observe(spec.name).current
-    ours = current is not None and is_ours(current, spec.name)
-    return world.engine.image(current.image_id) if current is not None and ours else None
+    proved = _proved(spec, world)
+    return world.engine.image(proved.image_id) if proved is not None else None
+
+
+def _proved(spec: Spec, world: World) -> ContainerFacts | None:
+    """The deployment's container: of two, which a kill leaves, the one that has served."""
+    there = world.engine.observe(spec.name)
+    ours = (one for one in (there.previous, there.current) if one is not None and is_ours(one, spec.name))
+    return next(ours, None)
 
 
 @contextmanager
@@ -116,10 +122,10 @@ def _fetched(spec: Spec, world: World, reporter: Reporter, *, named: bool) -> It
     one may have left behind: with it the next ``up`` has nothing to do.
     """
     engine, reference = world.engine, spec.image
-    there, current = engine.image(reference), engine.observe(spec.name).current
+    there, proved = engine.image(reference), _proved(spec, world)
     before = there.id if there is not None else ""
-    if current is not None and current.image == reference and engine.image(current.image_id) is not None:
-        before = current.image_id
+    if proved is not None and proved.image == reference and engine.image(proved.image_id) is not None:
+        before = proved.image_id
     pulled = False
     try:
         note = _pull(spec, world, reporter, there if named else None)

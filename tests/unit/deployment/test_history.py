@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from regdeploy.deployment.history import Entry, Kept, State, kept_container, read, record
+from regdeploy.deployment.history import Entry, Kept, State, kept_container, read, record, shown
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.steps import SettleWorkload
 from regdeploy.engine.model import ObservedWorkload
@@ -289,3 +289,34 @@ def test_what_is_cleared_away_is_not_noted() -> None:
     assert kept_container(asked.spec, there, Plan((SettleWorkload(why="the new one is verified"),))) is None
     ours = deployed(asked, workload=ObservedWorkload(current=container(asked)))
     assert kept_container(asked.spec, ours, KEEP) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ((), ""),
+        ((("start-workload", "it is stopped"),), "start the container: it is stopped"),
+        (
+            (("fetch-image", "x"), ("activate-workload", "nothing runs yet"), ("save-spec", "y")),
+            "start it in its place: nothing runs yet, and 2 more",
+        ),
+        ((("save-spec", "changed: port"), ("restart-workload", "z")), "restart the container: z, and 1 more"),
+        ((("from-the-future", "why not"),), "from-the-future: why not"),
+    ],
+)
+def test_what_was_done_in_few_words(steps: tuple[tuple[str, str], ...], words: str) -> None:
+    assert replace(DONE, steps=steps).words == words
+
+
+def test_what_is_shown_has_no_address_by_which_its_holder_may_write() -> None:
+    saved = {
+        "notify-webhook": "https://hooks.example.com/services/T0/B0/s3cret",
+        "notify-mail": "smtp://ops@mail.example.com:587?from=a@example.com&to=b@example.com",
+        "port": 5000,
+    }
+    assert shown(replace(DONE, state=replace(STATE, saved=saved)))["spec"] == {
+        "notify-webhook": "https://hooks.example.com/***",
+        "notify-mail": "smtp://mail.example.com:587/***",
+        "port": 5000,
+    }
+    assert "spec" not in shown(DONE)
