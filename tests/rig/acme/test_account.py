@@ -137,7 +137,7 @@ def test_an_account_that_the_ca_has_lost_is_replaced_and_its_key_kept(
     assert (client.accounts[0] / "account.key.old-1").read_bytes() == old
     assert (client.accounts[0] / "account.key").read_bytes() != old
     client.reports.clear()
-    client.issue()
+    client.issue("b.example.com")
     assert client.reports[0] == "order: 1 name to prove"
 
 

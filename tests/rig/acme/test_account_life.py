@@ -58,7 +58,7 @@ def test_a_new_key_for_an_account_whose_facts_are_lost(client: Client) -> None:
     (client.accounts[0] / "account.json").unlink()
     act(client, roll_over)
     client.reports.clear()
-    assert client.issue().account == first
+    assert client.issue("b.example.com").account == first
     assert client.reports[0] == "order: 1 name to prove"
 
 

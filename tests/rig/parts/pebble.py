@@ -22,7 +22,9 @@ class PebbleOptions:
     http_port: int = 80
     tls_port: int = 443
     nonce_reject: int = 0  # percent of good nonces that it refuses
-    authz_reuse: int = 0  # percent of authorizations that it keeps for the next order; its own default is 50
+    # Percent of authorizations that it keeps for an account's next order of that name, and one more: none is not to be
+    # had (it asks for a die of 0 to 99 above this). A test in which a name must be proved orders one that never was.
+    authz_reuse: int = 0
     chain_length: int = 1  # intermediates
     alternate_roots: int = 0
     validity_seconds: int = 90 * 24 * 3600

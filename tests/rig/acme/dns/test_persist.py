@@ -97,18 +97,18 @@ def test_the_record_that_the_error_asks_for_makes_this_order_and_every_later_one
     _, _, record = told.hint.partition(f"{_AT} IN TXT ")
     seen(zone, record)
     account = issue()
-    assert told.hint == (
-        "make this record once, by hand, and leave it there: "
-        f'{_AT} IN TXT "ca.example; accounturi={account}; policy=wildcard"'
-    )
-    assert issue() == account
-    assert zone.txt(_AT) == {f"ca.example; accounturi={account}; policy=wildcard"}
     assert client.reports[-4:] == [
         "order: 2 names to prove",
         "answering dns-persist-01",
         "validated",
         "certificate issued",
     ]
+    assert told.hint == (
+        "make this record once, by hand, and leave it there: "
+        f'{_AT} IN TXT "ca.example; accounturi={account}; policy=wildcard"'
+    )
+    assert issue() == account
+    assert zone.txt(_AT) == {f"ca.example; accounturi={account}; policy=wildcard"}
     assert {str(payload) for request, payload in proxy.said if "/chalZ" in request} == {"{}"}
 
 
