@@ -14,8 +14,10 @@ from regdeploy.registry import users
 from regdeploy.registry.api import wait_until_serving
 from regdeploy.registry.client import RegistryClient
 from regdeploy.registry.config import render_config
+from regdeploy.registry.configuration import merged
 from regdeploy.registry.environment import certificate_name, environment
 from regdeploy.registry.images import Generation
+from regdeploy.registry.variables import FILESYSTEM, driver_of
 from regdeploy.secret import Secret
 from tests.certs import Made, make_leaf, make_root
 from tests.rig.parts.processes import Program, free_port
@@ -69,7 +71,8 @@ def start(tmp_path: Path, authority: Made) -> Iterator[Start]:
         folder = tmp_path / f"registry-{len(running)}"
         for name in ("data", "certs", "auth"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        (folder / "config.yml").write_text(config or render_config(tls=tls))
+        text = config or render_config(tls=tls)
+        (folder / "config.yml").write_text(text)
         (folder / "certs/ca.crt").write_bytes(authority.pem)
         made = make_leaf(authority, NAME)
         (folder / "certs" / f"{certificate_name(NAME)}.crt").write_bytes(made.pem)
@@ -88,7 +91,8 @@ def start(tmp_path: Path, authority: Made) -> Iterator[Start]:
             name: value.replace("/certs/", f"{folder}/certs/").replace("/auth/", f"{folder}/auth/")
             for name, value in inside.items()
         }
-        outside["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"] = str(folder / "data")
+        if driver_of(merged(text, variables or {})) == FILESYSTEM:
+            outside["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"] = str(folder / "data")
         command = ["/usr/bin/docker-registry", "serve", str(folder / "config.yml")]
         program = Program(command, folder / "log", {**outside, **(variables or {})})
         running.append(program)

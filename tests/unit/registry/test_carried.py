@@ -284,6 +284,19 @@ def test_what_regdeploy_decides_is_told_with_why() -> None:
     assert of(text).variables == {}
 
 
+def test_a_cache_behind_certificates_of_its_own_is_done_without() -> None:
+    text = "storage: {s3: {bucket: b}, cache: {blobdescriptor: redis}}\nredis: {addrs: [a], tls: {certificate: /c}}"
+    assert of(text).variables == {"REGISTRY_STORAGE_S3_BUCKET": "b"}
+    assert [left.item for left in of(text).left] == ["redis"]
+
+
+def test_a_setting_that_is_as_regdeploy_has_it_is_not_mentioned() -> None:
+    text = (
+        "http: {tls: {minimumtls: tls1.2}, draintimeout: 30s}\nstorage: {delete: {enabled: True}}\nlog: {level: info}"
+    )
+    assert of(text) == Carried(port=0)
+
+
 @pytest.mark.parametrize(
     ("auth", "why"),
     [

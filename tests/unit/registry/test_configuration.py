@@ -90,6 +90,10 @@ def test_what_leads_nowhere_changes_nothing(variables: dict[str, str]) -> None:
     assert filled(merged(FILE, variables)) == merged(FILE, {})
 
 
+def test_what_is_null_in_the_file_is_made_by_a_variable() -> None:
+    assert merged("storage: {s3: }", {"REGISTRY_STORAGE_S3_BUCKET": "b"}) == {"storage": {"s3": {"bucket": "b"}}}
+
+
 def test_the_map_that_came_as_yaml_can_be_replaced_as_a_whole() -> None:
     found = merged(FILE, {"REGISTRY_STORAGE_MAINTENANCE_UPLOADPURGING": "{enabled: false}"})
     assert found["storage"]["maintenance"] == {"uploadpurging": {"enabled": "false"}}  # type: ignore[index]

@@ -32,6 +32,10 @@ def test_the_file_reads_as_one_would_type_it() -> None:
     assert read_extra("# by hand\n\n  A=b=c\nB = x\n".replace("B = x", "B=x")) == {"A": "b=c", "B": "x"}
 
 
+def test_what_would_move_a_terminal_is_not_written_as_it_is() -> None:
+    assert write_extra({"A": "a\x1b[2Jb"}) == 'A="a\\u001b[2Jb"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
