@@ -124,7 +124,8 @@ def _renewal(found: Status) -> str:
         "cron": "a script or cron",
         "": "nothing runs it: start `regdeploy agent`, or let cron run `regdeploy renew` twice a day",
     }[found.renewed_by]
-    return words + (f"; last {last.at:%Y-%m-%d %H:%M} UTC, {'failed' if last.failed else 'done'}" if last else "")
+    went = ("failed" if last.failed else "waited" if last.waited else "done") if last else ""
+    return words + (f"; last {last.at:%Y-%m-%d %H:%M} UTC, {went}" if last else "")
 
 
 def _storage(found: Status) -> str:

@@ -85,6 +85,11 @@ class Layout:
         return self.acme / "stopped"
 
     @property
+    def undeployed(self) -> Path:
+        """What was tried to have a certificate served that was not."""
+        return self.acme / "undeployed.json"
+
+    @property
     def hooks(self) -> Path:
         """The hooks that failed and are to be called again."""
         return self.acme / "hooks.json"

@@ -21,31 +21,36 @@ from regdeploy.deployment.checks import checks
 from regdeploy.deployment.hooks import Hook
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observe import host_facts, observe
-from regdeploy.deployment.observed import Observed
+from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.obtain import acme_settings, order
 from regdeploy.deployment.operations import Planned, carry_out, refuse
-from regdeploy.deployment.plan import plan_renewal, plan_start
+from regdeploy.deployment.plan import Plan, plan_renewal, plan_start
 from regdeploy.deployment.reporting import Reporter
 from regdeploy.deployment.request import Request, deployed_spec, resolve_request
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Resolved, Spec
-from regdeploy.deployment.steps import IssueCertificate, VerifyServing
+from regdeploy.deployment.steps import IssueCertificate, RestartWorkload, VerifyServing
+from regdeploy.deployment.undeployed import DEPLOYMENT, forget_undeployed, note_undeployed, waiting_to_deploy
 from regdeploy.deployment.world import World
-from regdeploy.errors import AcmeError, RegdeployError, UsageError
+from regdeploy.errors import AcmeError, EngineError, RegdeployError, UsageError, VerifyFailed
 from regdeploy.frozen import frozen
 from regdeploy.host.lock import Lock
 from regdeploy.tls.acme.settings import AcmeSettings
 from regdeploy.tls.attempts import Attempt, write_attempts
-from regdeploy.tls.renewal import choose_window, due_at, is_emergency, may_ask_window
+from regdeploy.tls.renewal import Wait, choose_window, due_at, is_emergency, may_ask_window
 from regdeploy.tls.store import CertificateStore
 
 
 @frozen
 class Renewed:
-    """What came of it: the plan that was carried out, empty where nothing was to be done, and a sentence."""
+    """What came of it: the plan that was carried out, empty where nothing was to be done, and a sentence.
+
+    ``waits`` says that something is to be done, and is put off because of what was tried before.
+    """
 
     planned: Planned
     words: str
+    waits: bool = False
 
     @property
     def changed(self) -> bool:
@@ -59,8 +64,8 @@ def renew(
     """Renew the certificate where it is due and have it served; ``forced`` renews it in any case.
 
     Raises NotDeployed where nothing is, CheckFailed and AcmeError with the certificate before still in place,
-    VerifyFailed where the new one was not served: it is kept, and deployed by the next call. Killed at any moment, the
-    same call goes on from what is there.
+    VerifyFailed where the new one was not served: it is kept, and deployed by a later call, which is put off for longer
+    each time. Killed at any moment, the same call goes on from what is there.
     """
     spec = deployed_spec(request)
     with Lock(spec.root, "renew"):
@@ -70,23 +75,18 @@ def renew(
         mode = Renewal(patient=not forced, forced="it was asked for with --force" if forced else "")
         found = plan_renewal(spec, observed, world.now(), mode)
         planned = Planned(resolved=resolved, observed=observed, plan=found)
-        issuing = any(isinstance(step, IssueCertificate) for step in found.flat)
+        wait = None if forced else _put_off(spec, observed, found, world)
         hooks = Hooks(spec, world)
-        if not found.steps or (issuing and not forced and _must_wait(spec, observed, world)):
-            again = hooks.call_again()
-            hooks.raise_problems()
-            words = f"{spec.url}: the deploy hook was called again" if again else _words(spec, observed, world)
-            return Renewed(planned=replace(planned, plan=replace(found, steps=())), words=words)
+        if not found.steps or wait is not None:
+            return _nothing_done(planned, wait, hooks, world)
         host = host_facts(spec, observed, world, found)
-        refuse(
-            reporter, checks(spec, observed, host, renewing=True), ignore
-        )  # not an attempt: what is mended is tried at once
+        refuse(reporter, checks(spec, observed, host, renewing=True), ignore)  # no attempt: what is mended is tried
         hooks.call(Hook.BEFORE)
         outcome = "interrupted"
         try:
-            if issuing and _staging_first(spec, observed, world):
+            if _issues(found) and _staging_first(spec, observed, world):
                 _try_staging(planned, world)
-            carry_out(planned, world, reporter, host, operation="renew")
+            _carry_out(planned, world, reporter, host, anew=forced)
             hooks.call(Hook.DEPLOY)
             outcome = "renewed"
         except RegdeployError as error:
@@ -99,6 +99,50 @@ def renew(
         return Renewed(
             planned=planned, words=f"{spec.url}: renewed{', and served' if served else ': nothing serves it'}"
         )
+
+
+def _issues(found: Plan) -> bool:
+    return any(isinstance(step, IssueCertificate) for step in found.flat)
+
+
+def _put_off(spec: Spec, observed: Observed, found: Plan, world: World) -> Wait | None:
+    """Why what is planned is not done now, if so.
+
+    An order is put off although there is no certificate to go on with, or only one that has ended, for the CA alone;
+    a certificate that was not served is left alone for a while, since each try stops the registry.
+    """
+    if _issues(found):
+        return waiting(spec, observed.attempts, world.now(), patient=False)
+    restarts = any(isinstance(step, RestartWorkload) for step in found.flat)
+    return waiting_to_deploy(spec, observed, world.now()) if restarts else None
+
+
+def _nothing_done(planned: Planned, wait: Wait | None, hooks: Hooks, world: World) -> Renewed:
+    """Call a hook that failed before again, and say why there was nothing else to do. Raises what a hook raises."""
+    spec, again = planned.spec, hooks.call_again()
+    hooks.raise_problems()
+    words, waits = _words(spec, planned.observed, wait, world)
+    if again:
+        words = f"{spec.url}: the deploy hook was called again"
+    return Renewed(planned=replace(planned, plan=replace(planned.plan, steps=())), words=words, waits=waits)
+
+
+def _carry_out(planned: Planned, world: World, reporter: Reporter, host: HostFacts, *, anew: bool) -> None:
+    """Do what is planned, and note where it ends with a certificate that is not served. Raises what that raises."""
+    spec = planned.spec
+    try:
+        carry_out(planned, world, reporter, host, operation="renew")
+    except (VerifyFailed, EngineError) as error:
+        with suppress(RegdeployError):  # what cannot be noted is tried again too early
+            there = replace(planned.observed, certificates=CertificateStore(Layout(spec.root).certs).read())
+            note_undeployed(spec, there, world.now(), str(error), anew=anew)
+            wait = waiting_to_deploy(spec, there, world.now())
+            if wait is not None:
+                later = f"it is tried again from {wait.until:%Y-%m-%d %H:%M} UTC on, by `regdeploy up` at once"
+                error.hint = f"{error.hint}; {later}" if error.hint else later
+        raise
+    with suppress(RegdeployError):
+        forget_undeployed(spec)
 
 
 def prove(request: Request, world: World, report: Callable[[str], None]) -> str:
@@ -176,11 +220,6 @@ def _with_window(spec: Spec, observed: Observed, world: World) -> Observed:
     return replace(observed, attempts=record)
 
 
-def _must_wait(spec: Spec, observed: Observed, world: World) -> bool:
-    """Whether an order is put off although there is no certificate to go on with, or only one that has ended."""
-    return waiting(spec, observed.attempts, world.now(), patient=False) is not None
-
-
 def _staging_first(spec: Spec, observed: Observed, world: World) -> bool:
     """Whether the staging CA is to be asked before the one that counts: after a failure, and while there is time."""
     newest = newest_fitting(spec, observed, world.now())
@@ -219,19 +258,18 @@ def _note(spec: Spec, observed: Observed, world: World, error: AcmeError) -> Non
         write_attempts(Layout(spec.root).attempts, observed.attempts.with_attempt(attempt))
 
 
-def _words(spec: Spec, observed: Observed, world: World) -> str:
-    """Why nothing is done now, and when something will be."""
+def _words(spec: Spec, observed: Observed, put_off: Wait | None, world: World) -> tuple[str, bool]:
+    """Why nothing is done now, and when something will be; and whether something that is due waits."""
     newest = newest_fitting(spec, observed, world.now())
+    ends = f", ends {newest.leaf.not_after:%Y-%m-%d}" if newest else ""
+    if put_off is not None and (newest is None or put_off.limit == DEPLOYMENT):
+        return f"{spec.url}: {put_off.why}: not before {put_off.until:%Y-%m-%d %H:%M} UTC", True
     if spec.tls in (Tls.OFF, Tls.FILES) or newest is None:
-        ends = f", ends {newest.leaf.not_after:%Y-%m-%d}" if newest else ""
-        wait = waiting(spec, observed.attempts, world.now(), patient=False)
-        if wait:
-            return f"{spec.url}: {wait.why}: not before {wait.until:%Y-%m-%d %H:%M} UTC"
-        return f"{spec.url}: nothing renews --tls {spec.tls}{ends}"
+        return f"{spec.url}: nothing renews --tls {spec.tls}{ends}", False
     due = due_at(newest.leaf, observed.attempts)
     patient = not is_emergency(newest.leaf, world.now())
     wait = waiting(spec, observed.attempts, world.now(), patient=patient) if world.now() >= due else None
     ends = f"the certificate ends {newest.leaf.not_after:%Y-%m-%d}"
     if wait:
-        return f"{spec.url}: {ends}; due, but not before {wait.until:%Y-%m-%d %H:%M} UTC: {wait.why}"
-    return f"{spec.url}: {ends} and is renewed from {due:%Y-%m-%d %H:%M} UTC on"
+        return f"{spec.url}: {ends}; due, but not before {wait.until:%Y-%m-%d %H:%M} UTC: {wait.why}", True
+    return f"{spec.url}: {ends} and is renewed from {due:%Y-%m-%d %H:%M} UTC on", False

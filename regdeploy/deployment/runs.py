@@ -22,13 +22,17 @@ BY_HAND = "hand"
 
 @frozen
 class Run:
-    """One run. ``by`` is ``systemd``, ``agent``, ``cron`` (any script) or ``hand``; ``words`` is what came of it."""
+    """One run. ``by`` is ``systemd``, ``agent``, ``cron`` (any script) or ``hand``; ``words`` is what came of it.
+
+    ``waited`` says that what failed before was put off: it says nothing of whether it works again.
+    """
 
     at: datetime
     by: str
     failed: bool
     words: str
     told: Kind | None = None
+    waited: bool = False
 
 
 def read_runs(path: Path) -> tuple[Run, ...]:
@@ -41,6 +45,7 @@ def read_runs(path: Path) -> tuple[Run, ...]:
                 failed=bool(one["failed"]),
                 words=str(one["words"]),
                 told=Kind(one["told"]) if one["told"] else None,
+                waited=bool(one.get("waited")),
             )
             for one in json.loads(path.read_bytes())
         )
@@ -55,8 +60,19 @@ def write_runs(path: Path, runs: Sequence[Run]) -> None:
 
 
 def events(runs: Sequence[Run]) -> tuple[Event, ...]:
-    """The runs as ``notify`` judges them."""
-    return tuple(Event(at=run.at, failed=run.failed, told=run.told) for run in runs)
+    """The runs as ``notify`` judges them. One that waited is there only where it told something, as the one before."""
+    found: list[Event] = []
+    for run in runs:
+        if not run.waited:
+            found.append(Event(at=run.at, failed=run.failed, told=run.told))
+        elif run.told is not None:
+            found.append(Event(at=run.at, failed=bool(found) and found[-1].failed, told=run.told))
+    return tuple(found)
+
+
+def tried(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Those that did not merely wait."""
+    return tuple(run for run in runs if not run.waited)
 
 
 def regular(runs: Sequence[Run], now: datetime) -> str:

@@ -13,7 +13,7 @@ from regdeploy.deployment.observe import observe
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.plan import plan
 from regdeploy.deployment.request import Request, is_saved, resolve_request
-from regdeploy.deployment.runs import Run, read_runs, regular
+from regdeploy.deployment.runs import Run, read_runs, regular, tried
 from regdeploy.deployment.serving import serving_problem
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
@@ -26,6 +26,7 @@ from regdeploy.deployment.steps import (
     Step,
     VerifyServing,
 )
+from regdeploy.deployment.undeployed import undeployed_words
 from regdeploy.deployment.workload import Difference, as_deployed, desired_workload, differences, is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts, ImageFacts
@@ -35,6 +36,7 @@ from regdeploy.host.disk import DiskFacts, disk_facts
 from regdeploy.host.systemd import TimerFacts
 from regdeploy.registry.config import render_config
 from regdeploy.registry.storage import repositories_on_disk, used_bytes
+from regdeploy.registry.variables import storage_driver
 from regdeploy.tls.certificate import Certificate
 from regdeploy.tls.renewal import due_at, renew_after
 from regdeploy.tls.store import StoredVersion
@@ -122,11 +124,12 @@ class Status:
         if not wants_renewal(self.spec):
             return None
         last, timer = self.runs[-1] if self.runs else None, self.observed.timer
+        outcome = tried(self.runs)[-1:]
         return {
             "by": self.renewed_by or None,
             "next_run": rfc3339(timer.next_run) if timer else None,
             "last_run": rfc3339(last.at) if last else None,
-            "last_outcome": ("failed" if last.failed else "done") if last else None,
+            "last_outcome": ("failed" if outcome[0].failed else "done") if outcome else None,
             "due": rfc3339(self.due),
         }
 
@@ -196,7 +199,7 @@ def status(request: Request, world: World) -> Status:
     current = observed.workload.current
     if not is_saved(spec.root) and (current is None or not is_ours(current, spec.name)):
         raise _not_deployed(spec, current)
-    config_text = render_config(tls=spec.tls is not Tls.OFF)
+    config_text = render_config(tls=spec.tls is not Tls.OFF, driver=storage_driver(observed.variables))
     planned = plan(resolved, observed, config_text, world.now())
     data = Layout(spec.root).data
     used, whole = used_bytes(data, _COUNT_SECONDS)
@@ -344,9 +347,12 @@ def _renewal_problems(
     """A renewal that failed is a problem from the first time on, long before anybody is refused."""
     if not wants_renewal(spec):
         return
-    failed = observed.attempts.failures() if observed.attempts else ()
-    if runs and runs[-1].failed:
-        yield f"the last renewal failed ({runs[-1].at:%Y-%m-%d %H:%M} UTC): {runs[-1].words}"
+    failed, last = observed.attempts.failures() if observed.attempts else (), tried(runs)[-1:]
+    undeployed = undeployed_words(spec, observed, now)
+    if undeployed:
+        yield undeployed
+    if last and last[0].failed and last[0].words not in undeployed:
+        yield f"the last renewal failed ({last[0].at:%Y-%m-%d %H:%M} UTC): {last[0].words}"
     elif failed:
         yield f"the last order failed ({failed[-1].at:%Y-%m-%d %H:%M} UTC): {failed[-1].words}"
     elif stored is not None and now >= (due := due_at(stored.leaf, observed.attempts)) + _LATE:

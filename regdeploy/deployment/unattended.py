@@ -6,20 +6,22 @@ import socket
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from regdeploy.deployment.calling import current_version
 from regdeploy.deployment.certificates import waiting
 from regdeploy.deployment.channels import channel
 from regdeploy.deployment.layout import Layout
-from regdeploy.deployment.notify import Channel, attempts, notification, notify, should_tell
+from regdeploy.deployment.notify import Channel, Kind, attempts, notification, notify, should_tell
 from regdeploy.deployment.observe import attempts_of
 from regdeploy.deployment.renewing import Renewed, renew
 from regdeploy.deployment.reporting import Reporter
 from regdeploy.deployment.request import Request, resolve_request
-from regdeploy.deployment.runs import Run, events, read_runs, write_runs
+from regdeploy.deployment.runs import Run, events, read_runs, tried, write_runs
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
+from regdeploy.deployment.undeployed import next_try
 from regdeploy.deployment.world import World
 from regdeploy.errors import Busy, CheckFailed, NotDeployed, RegdeployError, UsageError
 
@@ -49,7 +51,8 @@ def run(
     except RegdeployError as error:
         _note(spec, Run(at=world.now(), by=by, failed=True, words=str(error)), error, tell)
         raise
-    _note(spec, Run(at=world.now(), by=by, failed=False, words=done.words), None, tell)
+    waits = RegdeployError("", done.words) if done.waits else None  # where a failure is told, that is its words by now
+    _note(spec, Run(at=world.now(), by=by, failed=False, words=done.words, waited=done.waits), waits, tell)
     return done
 
 
@@ -75,12 +78,12 @@ def serve(
 def next_look(spec: Spec, world: World) -> datetime:
     """When it is to be looked at next: in half a day, or when an attempt that failed may be made again."""
     now = world.now()
+    moments = [now + LOOK_EVERY, next_try(spec, now)]
     if spec.tls is Tls.ACME:
         record = attempts_of(spec)
         pause = waiting(spec, record, now, patient=True) if record.failures() else None
-        if pause is not None:
-            return min(max(pause.until, now + _SHORTEST), now + LOOK_EVERY)
-    return now + LOOK_EVERY
+        moments.append(pause.until if pause is not None else None)
+    return max(min(moment for moment in moments if moment is not None), now + _SHORTEST)
 
 
 def _note(spec: Spec, run: Run, error: RegdeployError | None, tell: Callable[[str], None]) -> None:
@@ -98,14 +101,14 @@ def _note(spec: Spec, run: Run, error: RegdeployError | None, tell: Callable[[st
             host=socket.gethostname(),
             now=run.at,
             leaf=leaf,
-            error=error,
-            attempt=attempts(events(runs)),
+            error=error if kind is Kind.FAILED else None,
+            attempt=attempts(events(tried(runs))),
         )
         problems = notify(ways, message)
         for problem in problems:
             tell(f"not told: {problem}")
         if len(problems) < len(ways):
-            runs = (*runs[:-1], Run(at=run.at, by=run.by, failed=run.failed, words=run.words, told=kind))
+            runs = (*runs[:-1], replace(run, told=kind))
     with suppress(RegdeployError):
         write_runs(path, runs)
 

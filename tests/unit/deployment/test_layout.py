@@ -37,6 +37,7 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "attempts": "acme/attempts.json",
         "runs": "acme/runs.json",
         "stopped": "acme/stopped",
+        "undeployed": "acme/undeployed.json",
         "hooks": "acme/hooks.json",
         "authority": "ca",
         "secrets": "secrets",
