@@ -53,6 +53,8 @@ bench: $(STAMP) $(BENCH)/.stamp ## how long a registry, a command and a certific
 	$(BIN)/python -m tests.bench.cli $(CURDIR)/$(BENCH)/bin
 	$(BIN)/python -m tests.bench.acme $(CURDIR)/$(BENCH)/bin
 	$(BIN)/python -m tests.bench.acme $(CURDIR)/$(BENCH)/bin --grow
+	$(BIN)/python -m tests.bench.replace $(CURDIR)/$(BENCH)/bin
+	$(BIN)/python -m tests.bench.migrate $(CURDIR)/$(BENCH)/bin
 
 schema: $(STAMP) ## write templates/regdeploy.schema.json anew, from the settings' table
 	$(BIN)/regdeploy init --schema > build-schema.tmp && mv build-schema.tmp templates/regdeploy.schema.json

@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from pathlib import Path
 
 import pytest
 
 from regdeploy.errors import RegdeployError
 from regdeploy.registry import users
+from regdeploy.registry.inventory import read_inventory
 from regdeploy.registry.proof import Difference, examine, prove
 from regdeploy.secret import Secret
+from tests.rig.parts.images import oci_layout, random_image, random_platforms
+from tests.rig.parts.processes import run
+from tests.rig.parts.tree import Tree
 from tests.rig.registry.conftest import Registry, Start
-from tests.rig.registry.tree import Tree
+
+_SKOPEO = ("skopeo", "--insecure-policy", "copy", "--all", "--dest-tls-verify=false")
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_clients_pushed_is_all_there_as_its_folder_says(start: Start, tmp_path: Path, full: bool) -> None:
+    registry = start()
+    index = oci_layout(tmp_path / "many", random_platforms())
+    oci_layout(tmp_path / "one", [random_image(layers=2)])
+    for layout, name in (("one", "one:1"), ("one", "one:2"), ("many", "a/b/c/d/many:latest")):
+        run([*_SKOPEO, "--format=oci", f"oci:{tmp_path / layout}:latest", f"docker://127.0.0.1:{registry.port}/{name}"])
+    docker = f"docker://127.0.0.1:{registry.port}/docker:1"
+    run([*_SKOPEO, "--format=v2s2", f"oci:{tmp_path / 'one'}:latest", docker])
+    inventory = read_inventory(registry.folder / "data")
+    assert inventory.repositories["a/b/c/d/many"].tags == {"latest": index}
+    assert len(inventory.repositories["a/b/c/d/many"].manifests) == 4
+    proof = examine(registry.client, inventory, full=full)
+    assert (proof.differences, proof.extra) == ((), ())
+    assert proof.asked == 1 + 3 + 4 + 3 + 3 + 3 + 9
 
 
 @pytest.fixture
