@@ -6,17 +6,9 @@ import itertools
 import signal
 
 from tests.rig.parts.command import Command
-from tests.rig.parts.deployed import ask, inspect, names, served
+from tests.rig.parts.deployed import answers, ask, inspect, names, served
 from tests.rig.parts.processes import eventually
 from tests.rig.parts.rig import Rig
-
-
-def answers(port: int) -> bool:
-    """Whether a plain registry answers there."""
-    try:
-        return ask("/v2/", port=port, tls=False)[0] == 200
-    except OSError:
-        return False
 
 
 def test_settings_go_back_and_forth_and_up_does_not_undo_it(command: Command, rig: Rig) -> None:

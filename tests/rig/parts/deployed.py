@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import json
 import ssl
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,11 @@ def served(port: int = 443) -> str:
     status, _, leaf = ask("/v2/", port=port)
     assert status == 200
     return leaf
+
+
+def answers(port: int) -> bool:
+    """Whether a registry over plain HTTP and without a login answers on that port."""
+    try:
+        return ask("/v2/", port=port, tls=False)[0] == HTTPStatus.OK
+    except OSError:
+        return False
