@@ -104,10 +104,10 @@ def _networks(container: ContainerFacts, published: tuple[Publish, ...]) -> Iter
 
 
 def _mounts(container: ContainerFacts, files: tuple[str, ...], read: tuple[str, ...]) -> Iterator[Left]:
-    understood = [mount_of(container, path) for path in (*read, *_configs(container)) if path]
+    understood = [mount_of(container, path) for path in (*read, *_configs(container))]
     for mount in container.mounts:
         named = mount.kind == "bind" or (mount.kind == "volume" and not mount.anonymous)
-        if named and mount not in understood and not any(_is_below(mount, path) for path in read if path):
+        if named and mount not in understood and not any(_is_below(mount, path) for path in read):
             yield Left("--volume", f"{mount.source}:{mount.target}", "regdeploy mounts its own folders")
     for path in files:
         yield Left("file", path, "a setting names it, and it is not there in regdeploy's container")
