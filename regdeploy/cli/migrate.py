@@ -51,6 +51,9 @@ def migrate_to_https(
     verify: Annotated[
         Verify, typer.Option("--verify", help="Ask the new registry for every digest, or read and hash every blob")
     ] = Verify.DIGESTS,
+    discard_old: Annotated[
+        bool, typer.Option("--discard-old", help="Remove the old registry's container, kept by an earlier migration")
+    ] = False,
     password_stdin: PasswordStdin = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and do nothing")] = False,
     ignore: Ignore = None,
@@ -62,6 +65,9 @@ def migrate_to_https(
     from regdeploy.deployment.request import resolve_request  # noqa: PLC0415 - as above
 
     request, world = context.request(), context.world()
+    if discard_old:
+        _discard(context, request, world, yes=yes)
+        return
     wishes = migrating.Wishes(
         container=source or _asked(request, world),
         keep_localhost=keep_localhost,
@@ -93,6 +99,23 @@ def migrate_to_https(
                 "steps": done.planned.plan.as_json(),
             }
         )
+
+
+def _discard(context: Context, request: Request, world: World, *, yes: bool) -> None:
+    from regdeploy.cli.screen import Screen, document  # noqa: PLC0415 - help needs nothing of this
+    from regdeploy.deployment import migrating  # noqa: PLC0415 - as above
+
+    kept = migrating.kept_one(request, world)
+    data = ", ".join(mount.path or mount.source for mount in kept.mounts) or "in itself, and is lost with it"
+    with Screen(
+        kept.name, as_json=context.as_json, verbose=context.verbose, no_color=context.no_color, yes=yes
+    ) as screen:
+        if not yes:
+            screen.ask(f"Remove {kept.name} for good? `regdeploy rollback` cannot bring it back then.", wanted="y")
+        migrating.discard(request, world)
+        screen.line(f"{kept.name} is removed. What it stored is not: {data}")
+    if context.as_json:
+        document({"removed": kept.name, "data": [mount.path or mount.source for mount in kept.mounts]})
 
 
 def _asked(request: Request, world: World) -> str:

@@ -24,11 +24,20 @@ HTTPS = 443
 
 def read(container: ContainerFacts, world: World) -> Handmade:
     """How it was started, its config.yml included. Raises EngineError, and ImageError where it is no registry."""
-    generation = generation_of(container.entrypoint, container.command)
+    image = world.engine.image(container.image_id)
+    words = (image.entrypoint, image.command) if image is not None else (container.entrypoint, container.command)
+    generation = generation_of(*words)
     path = next((word for word in reversed(container.command) if word.endswith((".yml", ".yaml"))), "")
     config = world.engine.read_file(container.name, path or f"{config_folder(generation)}/config.yml")
-    image = world.engine.image(container.image_id)
-    return read_handmade(container, image, (config or b"").decode("utf-8", "replace"))
+    return read_handmade(container, image, (config or b"").decode("utf-8", "replace"), generation)
+
+
+def access_of(handmade: Handmade, world: World) -> str:
+    """The text of its htpasswd, wherever that lies; empty where anybody may do anything. Raises EngineError."""
+    if not handmade.htpasswd_inside:
+        return ""
+    text = world.engine.read_file(handmade.container.name, handmade.htpasswd_inside)
+    return (text or b"").decode("utf-8", "replace")
 
 
 def adoptable(container: ContainerFacts, world: World, spec: Spec) -> Handmade | None:
@@ -59,13 +68,13 @@ def _image(handmade: Handmade) -> Mapping[str, object]:
     return {"image": handmade.container.image or handmade.container.image_id}
 
 
-def to_migration(spec: Spec, handmade: Handmade, *, leave_damaged: bool = False, full: bool = False) -> Migration:
-    """What there is to take over. Raises UsageError where its images cannot be had, or would be mixed with others."""
+def to_migration(spec: Spec, handmade: Handmade, access: str, *, leave_damaged: bool = False, full: bool = False) -> Migration:
+    """What there is to take over, with ``access`` of :func:`access_of`. Raises UsageError where its images cannot be had, or would be mixed with others."""
     data, origin = Layout(spec.root).data, handmade.origin
     source = origin.path
     where = f"container {handmade.container.name}"
     hidden = [folder for folder in origin.below if repository_names(folder)]
-    if hidden or (source is None and origin.driver == FILESYSTEM):
+    if hidden or (source is None and origin.driver in (FILESYSTEM, "inmemory")):
         words = f"some of its images came with its image ({hidden[0]})" if hidden else origin.words
         raise UsageError(where, words, "start a new registry with `regdeploy up`, and copy the images with a client")
     if handmade.vanishes and origin.kind in ("layer", "anonymous volume"):
@@ -81,7 +90,8 @@ def to_migration(spec: Spec, handmade: Handmade, *, leave_damaged: bool = False,
         name=handmade.container.name,
         restart_policy=handmade.container.restart_policy,
         source=source,
-        htpasswd=handmade.htpasswd,
+        restart_retries=handmade.container.restart_retries,
+        htpasswd=access,
         http_secret=handmade.http_secret.reveal() if handmade.http_secret else "",
         variables=tuple(sorted(handmade.variables.items())),
         leave_damaged=leave_damaged,

@@ -64,6 +64,7 @@ def under_way(spec: Spec) -> Kept | None:
         name=migration.name,
         name_before=migration.name,
         restart_policy=migration.restart_policy,
+        restart_retries=migration.restart_retries,
     )
 
 

@@ -269,6 +269,7 @@ def kept_container(spec: Spec, observed: Observed, plan: Plan) -> Kept | None:
             name=name,
             name_before=migration.name,
             restart_policy=migration.restart_policy,
+            restart_retries=migration.restart_retries,
         )
     foreign = [one for one in (there.current, there.previous) if one is not None and not is_ours(one, spec.name)]
     if not foreign:

@@ -9,15 +9,17 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from regdeploy.deployment import operations
-from regdeploy.deployment.adopting import migrated_settings, read, to_migration
+from regdeploy.deployment.adopting import access_of, migrated_settings, read, to_migration
 from regdeploy.deployment.check import Check, ok, stop, warning
 from regdeploy.deployment.checks import checks, human_bytes
 from regdeploy.deployment.handmade import Handmade, candidates
+from regdeploy.deployment.history import read as read_history
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observe import host_facts, read_migration
 from regdeploy.deployment.operations import Planned
 from regdeploy.deployment.reporting import Reporter
 from regdeploy.deployment.request import Request, is_saved, resolve_request
+from regdeploy.deployment.rollback import refuse_migrating
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import CopyData, SettleWorkload
@@ -97,7 +99,8 @@ def plan_migration(request: Request, world: World, wishes: Wishes, *, password: 
     keep = wishes.keep_localhost is not False
     resolved = resolve_request(request, migrated_settings(handmade, keep_localhost=keep))
     _refuse_plain(resolved.spec)
-    migration = to_migration(resolved.spec, handmade, leave_damaged=wishes.leave_damaged, full=wishes.full)
+    access = access_of(handmade, world)
+    migration = to_migration(resolved.spec, handmade, access, leave_damaged=wishes.leave_damaged, full=wishes.full)
     return Migrating(
         planned=operations.planned(resolved, world, password, migration=migration),
         handmade=handmade,
@@ -128,6 +131,26 @@ def migrate(
         reporter.confirm(planned.plan, _question(planned))
         operations.carry_out(planned, world, reporter, host, operation="migrate-to-https", password=password)
     return migrating
+
+
+def kept_one(request: Request, world: World) -> ContainerFacts:
+    """The container of the registry that was taken over last, kept and stopped. Raises NotDeployed without one."""
+    spec = resolve_request(request).spec
+    ids = [entry.replaced.id for entry in read_history(Layout(spec.root).history) if entry.replaced is not None]
+    found = [one for one in world.engine.containers() if one.id in ids and not one.running]
+    if not found:
+        raise NotDeployed(spec.name, "no registry that was taken over is kept here", "`docker ps --all` shows what is")
+    return found[-1]
+
+
+def discard(request: Request, world: World) -> ContainerFacts:
+    """Remove that container for good; folders and volumes stay. ``rollback`` cannot go back before it any more."""
+    spec = resolve_request(request).spec
+    with Lock(spec.root, "migrate-to-https"):
+        refuse_migrating(spec)
+        kept = kept_one(request, world)
+        world.engine.remove(kept.id)
+    return kept
 
 
 def migration_checks(migrating: Migrating) -> Iterator[Check]:

@@ -24,9 +24,9 @@ _HINT = "move that file away, and run `regdeploy migrate-to-https` again"
 class Migration:
     """What is being taken over.
 
-    ``container`` is its id, ``name`` and ``restart_policy`` what it had; ``source`` is the host's folder with its
-    images, None where there is nothing to copy: they lie in ROOT/data already, or outside this host. ``htpasswd`` holds
-    those who could log in, None where anybody could. ``http_secret`` is its secret for uploads, empty for one that
+    ``container`` is its id, ``name`` and ``restart_policy`` (with its retries) what it had; ``source`` is the host's folder with its
+    images, None where there is nothing to copy: they lie in ROOT/data already, or outside this host. ``htpasswd`` is the
+    text of the file with those who could log in, empty where anybody could. ``http_secret`` is its secret for uploads, empty for one that
     nobody knows; ``variables`` are its settings that regdeploy has none for. ``leave_damaged`` goes on without blobs
     that are damaged, ``full`` hashes every blob at the end, ``move`` removes each blob from the source once its copy
     is safe. ``moved_from`` is the root folder that the deployment had, where it is one of regdeploy's own.
@@ -36,7 +36,8 @@ class Migration:
     name: str
     restart_policy: str
     source: Path | None
-    htpasswd: Path | None = None
+    restart_retries: int = 0
+    htpasswd: str = field(default="", repr=False)
     http_secret: str = field(default="", repr=False)
     variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     leave_damaged: bool = False
@@ -53,7 +54,7 @@ def from_json(text: str, where: Path) -> Migration:
     """The value of a file's content. Raises HostError for any other."""
     try:
         values: Mapping[str, Any] = json.loads(text)
-        paths = {name: Path(values[name]) if values[name] else None for name in ("source", "htpasswd", "moved_from")}
+        paths = {name: Path(values[name]) if values[name] else None for name in ("source", "moved_from")}
         variables = tuple((str(name), str(value)) for name, value in values["variables"])
         return Migration(**{**values, **paths, "variables": variables})
     except (ValueError, TypeError, KeyError) as error:

@@ -24,6 +24,7 @@ from regdeploy.deployment.steps import (
     VerifyImages,
 )
 from regdeploy.frozen import frozen
+from regdeploy.secret import Secret
 
 
 @frozen
@@ -97,8 +98,8 @@ def _keep(observed: Observed) -> tuple[Step, ...]:
     migration = observed.migration
     assert migration is not None, "asked only where there is one"
     steps: list[Step] = []
-    if migration.htpasswd is not None and not observed.users:
-        steps.append(KeepAccess(htpasswd=migration.htpasswd, why=f"who logs in to {migration.name} goes on to"))
+    if migration.htpasswd and not observed.users:
+        steps.append(KeepAccess(htpasswd=Secret(migration.htpasswd), why=f"who logs in to {migration.name} goes on to"))
     if observed.aside:
         names = ", ".join(before.name for before, _ in observed.aside)
         steps.append(MoveAside(files=observed.aside, why=f"{names} will be links to what is current"))

@@ -90,7 +90,7 @@ def up(
         with Lock(old_root, operation) if old_root is not None else nullcontext():
             if found.plan.steps:
                 host = agreed(found, world, reporter, ignore)
-                carry_out(found, world, reporter, host, operation=operation, password=password)
+                carry_out(found, world, reporter, host, operation=operation, password=password, ignore=ignore)
     return found
 
 
@@ -129,7 +129,8 @@ def _planned_up(request: Request, world: World, password: Secret | None) -> Plan
     if handmade is None:
         return planned(resolved, world, password, view=view)
     resolved = resolve_request(request, adopting.adopted_settings(handmade, spec))
-    return planned(resolved, world, password, migration=adopting.to_migration(resolved.spec, handmade))
+    migration = adopting.to_migration(resolved.spec, handmade, adopting.access_of(handmade, world))
+    return planned(resolved, world, password, migration=migration)
 
 
 def _planned_move(
@@ -201,6 +202,7 @@ def carry_out(
     *,
     operation: str,
     password: Secret | None = None,
+    ignore: Collection[str] = (),
 ) -> None:
     """Do what is planned and write history. Raises what the failing step raised, with all undone."""
     issuing = any(isinstance(step, IssueCertificate) for step in planned.plan.flat)
@@ -212,6 +214,7 @@ def carry_out(
         password=password,
         acme=order_settings(planned) if issuing and planned.spec.tls is Tls.ACME else None,
         directory=host.directory,
+        ignore=ignore,
     )
     started, clock = world.now(), time.monotonic()
     error = "interrupted"

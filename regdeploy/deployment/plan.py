@@ -191,7 +191,7 @@ def _access(spec: Spec, sources: Mapping[str, str], observed: Observed) -> tuple
     if spec.user in observed.users:
         wanted, why = observed.password_given, f"another password was given for {spec.user}"
     else:
-        kept = observed.migration is not None and observed.migration.htpasswd is not None
+        kept = observed.migration is not None and bool(observed.migration.htpasswd)
         wanted = named or not (observed.users or kept)
         why = f"{spec.user} cannot log in yet" if observed.users else "nobody can log in yet"
     generated = not observed.password_given

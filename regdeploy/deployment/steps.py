@@ -107,9 +107,9 @@ class RetireRoot(Step):
 
 @frozen
 class KeepAccess(Step):
-    """Let those log in who could: the users of another htpasswd."""
+    """Let those log in who could: the users of another htpasswd, given as its text."""
 
-    htpasswd: Path
+    htpasswd: Secret
 
 
 @frozen

@@ -114,7 +114,7 @@ class Takeover:
         write_whole(self._layout.environment, write_extra(dict(step.variables)).encode(), 0o600)
 
     def _keep_access(self, step: KeepAccess) -> str:
-        kept, dropped = users.take_over(step.htpasswd, self._layout.htpasswd)
+        kept, dropped = users.take_over(step.htpasswd.reveal(), self._layout.htpasswd)
         words = f"{len(kept)} users: {', '.join(kept[:_SHOWN])}"
         return f"{words}; not kept, for want of bcrypt: {', '.join(dropped)}" if dropped else words
 
@@ -153,7 +153,8 @@ class Takeover:
     def _verify(self, step: VerifyImages) -> str:
         from regdeploy.registry.inventory import read_inventory  # noqa: PLC0415 - only where a migration ends
 
-        expected = read_inventory(step.source)
+        incomplete = self._migration is not None and self._migration.leave_damaged
+        expected = read_inventory(self._layout.data if incomplete else step.source)
         login = users.temporary_user(self._layout.htpasswd) if self._spec.auth else nullcontext(None)
         with login as known:
             found = self._world.endpoint.prove(

@@ -102,12 +102,12 @@ def set_password(path: Path, name: str, password: Secret) -> None:
     _write(path, lines)
 
 
-def take_over(source: Path, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Let those log in whom ``source`` lets in, a registry's htpasswd that stays as it is. Raises HostError.
+def take_over(htpasswd: str, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Let those log in whom ``htpasswd`` lets in, the text of another registry's file. Raises HostError.
 
     Returns their names, and of those who are left out: a registry passes over every hash but bcrypt's.
     """
-    entries = dict(map(_split, _lines(source)))
+    entries = dict(map(_split, _parsed(htpasswd.encode())))
     entries.pop("", None)
     good = {name: value for name, value in entries.items() if _BCRYPT.fullmatch(value)}
     _write(path, [f"{name}:{value}" for name, value in good.items()])

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from regdeploy.registry.users import set_password
+from regdeploy.secret import Secret
 from tests.rig.parts.command import Command
 from tests.rig.parts.deployed import ask, inspect, names
+from tests.rig.parts.isolation import ADDRESS
+from tests.rig.parts.pebble import Pebble
 from tests.rig.parts.processes import eventually
 from tests.rig.parts.rig import Rig
-from tests.rig.parts.stock import Stock, stock
+from tests.rig.parts.s3 import S3, SECRET_KEY
+from tests.rig.parts.stock import Pusher, Stock, stock
 
 NAMED = "hand-made-images"
 
@@ -53,15 +59,22 @@ def images_of(rig: Rig, name: str) -> Path:
 
 
 def has_all(pushed: Stock, port: int, *, tls: bool, login: tuple[str, str] | None = None) -> None:
-    """Every tag leads to its digest, and what has no tag is there by its digest."""
-    for named, digest in pushed.tags.items():
-        repository, _, tag = named.partition(":")
-        status, body, _ = ask(f"/v2/{repository}/manifests/{digest}", port=port, tls=tls, login=login)
-        assert (status, "sha256:" + hashlib.sha256(body).hexdigest()) == (200, digest), named
-        assert tag in json.loads(ask(f"/v2/{repository}/tags/list?n=3000", port=port, tls=tls, login=login)[1])["tags"]
-    for repository, digest in pushed.untagged:
-        status, body, _ = ask(f"/v2/{repository}/manifests/{digest}", port=port, tls=tls, login=login)
-        assert (status, "sha256:" + hashlib.sha256(body).hexdigest()) == (200, digest), repository
+    """Every tag is there and leads to its digest, and what has no tag is there by its digest."""
+
+    def get(path: str) -> bytes:
+        status, body, _ = ask(path, port=port, tls=tls, login=login)
+        assert status == 200, path
+        return body
+
+    for repository in {named.partition(":")[0] for named in pushed.tags}:
+        wanted = {named.partition(":")[2] for named in pushed.tags if named.startswith(f"{repository}:")}
+        assert wanted <= set(json.loads(get(f"/v2/{repository}/tags/list?n=3000"))["tags"])
+    by_tag = [(named.partition(":"), digest) for named, digest in pushed.tags.items()]
+    asked = [(repository, tag, digest) for (repository, _, tag), digest in by_tag]
+    asked += [(repository, digest, digest) for repository, digest in pushed.untagged]
+    for repository, reference, digest in asked:
+        body = get(f"/v2/{repository}/manifests/{reference}")
+        assert "sha256:" + hashlib.sha256(body).hexdigest() == digest
 
 
 @pytest.fixture
@@ -112,3 +125,157 @@ def test_every_image_is_there_over_https_and_the_old_data_as_it_was(
     assert (facts["State"]["Running"], facts["HostConfig"]["RestartPolicy"]["Name"]) == (False, "no")
     assert not (command.root / "secrets" / "migration.json").exists()
     assert command("plan", "--exit-code").code == 0
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[S3]:
+    """A server that containers reach."""
+    server = S3(tmp_path / "s3", address=ADDRESS)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def test_images_in_s3_stay_there_and_are_served_over_https(
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...], s3: S3
+) -> None:
+    variables = {"REGISTRY_STORAGE": "s3", "REGISTRY_STORAGE_REDIRECT_DISABLE": "true"}
+    variables |= {f"REGISTRY_STORAGE_S3_{name.upper()}": value for name, value in s3.parameters.items()}
+    start(rig, *(part for name, value in variables.items() for part in ("-e", f"{name}={value}")))
+    pushed = stock(5000, tags=5)
+    before = set(s3.objects())
+    shown = command("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes").out
+    assert "its images lie in the storage driver s3" in shown
+    assert SECRET_KEY not in shown
+    has_all(pushed, 443, tls=True)
+    assert set(s3.objects()) == before
+    assert list((command.root / "data").iterdir()) == []
+    assert command("plan", "--exit-code").code == 0
+
+
+@pytest.fixture
+def small(rig: Rig) -> Stock:
+    """A hand-made registry on port 5000 with a few images."""
+    start(rig)
+    return stock(5000, tags=3)
+
+
+def test_rollback_gives_the_old_registry_back_and_it_can_be_migrated_again(
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...], small: Stock
+) -> None:
+    options = ("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes")
+    command(*options)
+    command("rollback", "--yes")
+    assert names(rig.clients) == {"registry"}
+    facts = inspect(rig.clients)
+    assert (facts["HostConfig"]["RestartPolicy"]["Name"], facts["Config"]["Image"]) == ("always", "registry:2.7")
+    eventually(lambda: answers(5000))
+    has_all(small, 5000, tls=False)
+    assert command("status", code=3).code == 3
+    small.tags |= stock(5000, tags=5).tags
+    command(*options)
+    has_all(small, 443, tls=True)
+
+
+def test_who_could_log_in_still_can_and_what_was_set_is_kept(
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...], tmp_path: Path
+) -> None:
+    access = tmp_path / "auth"
+    access.mkdir()
+    set_password(access / "htpasswd", "lagou", Secret("a-password-of-old"))
+    start(
+        rig,
+        *("-v", f"{access}:/auth", "-e", "REGISTRY_AUTH=htpasswd", "-e", "REGISTRY_AUTH_HTPASSWD_REALM=Realm"),
+        *("-e", "REGISTRY_AUTH_HTPASSWD_PATH=/auth/htpasswd", "-e", "REGISTRY_HTTP_SECRET=known-to-both"),
+        *("-e", "REGISTRY_VALIDATION_DISABLED=true", "--memory", "512m"),
+    )
+    login = ("lagou", "a-password-of-old")
+    pushed = stock(5000, tags=3, login=login)
+    shown = command("migrate-to-https", "--domain", domain, *acme, "--yes").out
+    assert "--memory" in shown
+    has_all(pushed, 443, tls=True, login=login)
+    assert ask("/v2/", port=443)[0] == 401
+    assert (command.root / "secrets" / "http.secret").read_text() == "known-to-both"
+    assert 'REGISTRY_VALIDATION={"disabled": true}' in inspect(rig.clients)["Config"]["Env"]
+    assert (command.root / "auth" / "htpasswd").read_text() == (access / "htpasswd").read_text()
+
+
+def test_a_push_under_way_at_the_pause_goes_on_and_ends_well(
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...]
+) -> None:
+    start(rig, "-e", "REGISTRY_HTTP_SECRET=known-to-both")
+    content = [secrets.token_bytes(100_000), secrets.token_bytes(50_000)]
+    pusher = Pusher(5000)
+    _, headers, _ = pusher.ask("POST", "/v2/late/blobs/uploads/")
+    sized = {"Content-Type": "application/octet-stream", "Content-Range": "0-99999"}
+    status, headers, _ = pusher.ask("PATCH", path_of(headers["Location"]), content[0], sized)
+    assert status == 202
+    pusher.close()
+    command("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes")
+    late = Pusher(443, tls=True)
+    sized = {"Content-Type": "application/octet-stream", "Content-Range": "100000-149999"}
+    status, headers, _ = late.ask("PATCH", path_of(headers["Location"]), content[1], sized)
+    assert status == 202
+    whole = "sha256:" + hashlib.sha256(b"".join(content)).hexdigest()
+    assert late.ask("PUT", f"{path_of(headers['Location'])}&digest={whole}")[0] == 201
+    status, headers, body = late.ask("GET", f"/v2/late/blobs/{whole}")
+    assert (status, body) == (200, b"".join(content))
+    late.close()
+
+
+def path_of(location: str) -> str:
+    """A Location without its host, which is another one afterwards."""
+    return "/v2/" + location.partition("/v2/")[2]
+
+
+def test_a_refused_certificate_leaves_the_old_one_serving(
+    rig: Rig, command: Command, domain: str, small: Stock, start_pebble: Callable[..., Pebble]
+) -> None:
+    strict = start_pebble(directory_port=14600, blocklist=(domain,))
+    options = ("--acme-directory", strict.directory, "--acme-ca-bundle", str(strict.ca_bundle))
+    failed = command("migrate-to-https", "--domain", domain, *options, "--no-auth", "--yes", code=1)
+    assert domain in failed.err
+    assert names(rig.clients) == {"registry"}
+    has_all(small, 5000, tls=False)
+    command("rollback", "--yes")
+    assert names(rig.clients) == {"registry"}
+    has_all(small, 5000, tls=False)
+
+
+def test_one_that_does_not_come_up_gives_its_place_back(
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...], small: Stock
+) -> None:
+    broken = ("--image", "hello:latest")
+    failed = command("migrate-to-https", "--domain", domain, *acme, *broken, "--no-auth", "--yes", code=1)
+    assert "registry" in failed.err
+    assert names(rig.clients) == {"registry"}
+    has_all(small, 5000, tls=False)
+
+
+def test_images_that_are_damaged_stop_it_and_are_named_unless_they_are_to_be_left(
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...], small: Stock
+) -> None:
+    image = small.tags["busybox:1"]
+    (blob,) = (images_of(rig, "registry") / "docker/registry/v2/blobs").glob(f"*/*/{image.partition(':')[2]}/data")
+    blob.write_bytes(b"")
+    options = ("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes")
+    failed = command(*options, code=1)
+    assert image in failed.err or "busybox" in failed.err
+    assert "--leave-damaged" in failed.err
+    assert answers(5000)
+    command(*options, "--leave-damaged")
+    assert ask(f"/v2/many/manifests/{small.tags['many:v0']}", port=443)[0] == 200
+
+
+def test_of_two_registries_the_other_is_not_touched(
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...]
+) -> None:
+    start(rig, name="one", port=5000)
+    pushed = stock(5000, tags=2)
+    start(rig, name="two", port=5001)
+    options = ("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes")
+    assert "several registries: one, two" in command(*options, code=2).err
+    command(*options, "--from", "one")
+    has_all(pushed, 443, tls=True)
+    assert inspect(rig.clients, "two")["State"]["Running"]

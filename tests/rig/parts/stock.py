@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import secrets
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,10 +29,14 @@ class Stock:
 
 
 class Pusher:
-    """Pushes to a plain-HTTP registry on this host, over one connection."""
+    """Pushes to a registry on this host, over one connection; with ``tls`` nothing is verified."""
 
-    def __init__(self, port: int, login: tuple[str, str] | None = None) -> None:
+    def __init__(self, port: int, login: tuple[str, str] | None = None, *, tls: bool = False) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        if tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self._connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
         pair = base64.b64encode(":".join(login).encode()).decode() if login else ""
         self._headers = {"Authorization": f"Basic {pair}"} if login else {}
 

@@ -63,7 +63,7 @@ def test_from_the_beginning_the_old_one_serves_until_all_is_ready() -> None:
 def test_what_it_had_is_kept_its_users_and_its_settings() -> None:
     move = replace(
         MOVE,
-        htpasswd=Path("/etc/registry/htpasswd"),
+        htpasswd="lagou:$2y$05$",
         http_secret="known",
         variables=(("REGISTRY_LOG_LEVEL", "warn"),),
     )
