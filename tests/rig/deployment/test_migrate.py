@@ -19,7 +19,7 @@ from tests.rig.parts.pebble import Pebble
 from tests.rig.parts.processes import eventually
 from tests.rig.parts.rig import Rig
 from tests.rig.parts.s3 import S3, SECRET_KEY
-from tests.rig.parts.stock import Pusher, Stock, stock
+from tests.rig.parts.stock import INDEX, MANIFEST, Pusher, Stock, stock
 
 NAMED = "hand-made-images"
 
@@ -61,8 +61,10 @@ def images_of(rig: Rig, name: str) -> Path:
 def has_all(pushed: Stock, port: int, *, tls: bool, login: tuple[str, str] | None = None) -> None:
     """Every tag is there and leads to its digest, and what has no tag is there by its digest."""
 
+    pusher = Pusher(port, login, tls=tls)
+
     def get(path: str) -> bytes:
-        status, body, _ = ask(path, port=port, tls=tls, login=login)
+        status, _, body = pusher.ask("GET", path, headers={"Accept": f"{MANIFEST}, {INDEX}"})
         assert status == 200, path
         return body
 
@@ -75,6 +77,7 @@ def has_all(pushed: Stock, port: int, *, tls: bool, login: tuple[str, str] | Non
     for repository, reference, digest in asked:
         body = get(f"/v2/{repository}/manifests/{reference}")
         assert "sha256:" + hashlib.sha256(body).hexdigest() == digest
+    pusher.close()
 
 
 @pytest.fixture
