@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from regdeploy.deployment.checks import human_bytes
+from regdeploy.deployment.generations import refuse_unsupported
 from regdeploy.deployment.issuing import Issuing
 from regdeploy.deployment.lanes import Abandoned, run_lanes
 from regdeploy.deployment.layout import Layout
@@ -73,7 +74,8 @@ class Application:
     """One plan being carried out. ``run`` is called once.
 
     ``password`` is what came with the command; ``acme`` and ``directory`` are there when a certificate is to be
-    ordered. Reports from two threads at once while lanes run together.
+    ordered; ``ignore`` are the names of checks that stop nothing. Reports from two threads at once while lanes run
+    together.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Application:
         password: Secret | None = None,
         acme: AcmeSettings | None = None,
         directory: DirectoryFacts | None = None,
+        ignore: Collection[str] = (),
     ) -> None:
         self._spec: Spec = resolved.spec
         self._observed = observed
@@ -94,6 +97,7 @@ class Application:
         self._reporter = reporter
         self._layout = Layout(self._spec.root)
         self._image: ImageFacts | None = observed.image
+        self._ignore = ignore
         self._cancel = threading.Event()
         self._takeover = Takeover(self._spec, observed, world, reporter, self._cancel)
         self._undo_files: list[Callable[[], None]] = []
@@ -198,6 +202,7 @@ class Application:
             self._image = self._engine.load(step.archive, report, tag_as=step.reference)
             how = f"loaded from {step.archive}"
         generation_of(self._image.entrypoint, self._image.command)  # no registry: say so before anything is stopped
+        refuse_unsupported(self._spec, self._observed, self._image, self._ignore)
         return f"{describe_image(step.reference, self._image)} {how}"
 
     def _under_way(self, step: Step) -> Callable[[str], None]:

@@ -5,10 +5,10 @@ https://github.com/distribution/distribution/releases/tag/v3.0.0: the drivers os
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from regdeploy.deployment.check import Check, stop, warning
+from regdeploy.deployment.check import Check, Verdict, stop, warning
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.spec import Spec
@@ -41,6 +41,14 @@ def unsupported(spec: Spec, observed: Observed, image: ImageFacts | None) -> tup
         what = f"the images lie in {driver}: those of schema 1, should there be any, are not served by 3.x"
         return (warning("schema1", what),)
     return tuple(_schema1(schema1_images(Layout(spec.root).data)))
+
+
+def refuse_unsupported(spec: Spec, observed: Observed, image: ImageFacts, ignore: Collection[str]) -> None:
+    """Raise ImageError ``image.unsupported`` for the first that stops an image just pulled and is not in ``ignore``."""
+    passed = {name.lower() for name in ignore}
+    for check in unsupported(spec, observed, image):
+        if check.verdict is Verdict.STOP and check.item not in passed:
+            raise ImageError(f"image {spec.image}", check.message, check.hint, code="image.unsupported")
 
 
 def schema1_images(data: Path) -> tuple[str, ...]:

@@ -83,7 +83,8 @@ def rollback(
         if found.planned.plan.steps:
             host = agreed(found.planned, world, reporter, ignore)
             _note_present(spec, world)
-            carry_out(found.planned, world, reporter, host, operation=f"rollback --to {found.entry.number}")
+            operation = f"rollback --to {found.entry.number}"
+            carry_out(found.planned, world, reporter, host, operation=operation, ignore=ignore)
             if any(isinstance(step, InstallCertificate) for step in found.planned.plan.flat):
                 hooks = Hooks(found.planned.spec, world)
                 hooks.call(Hook.DEPLOY)  # whoever else serves this certificate is told of a change by that

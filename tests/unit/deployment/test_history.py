@@ -185,6 +185,14 @@ def test_a_certificate_is_no_truth_and_a_number_is_none(tmp_path: Path) -> None:
     assert found.state == replace(STATE, certificate=None)
 
 
+def test_what_failed_is_no_state_whatever_its_line_says(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    record(path, replace(DONE, error="no", state=STATE, replaced=KEPT))
+
+    (found,) = read(path)
+    assert (found.error, found.state, found.replaced) == ("no", None, None)
+
+
 def last(host: Host) -> Entry:
     """The newest entry."""
     return read(host.root / "history.jsonl")[-1]
@@ -241,6 +249,8 @@ def test_a_failure_keeps_no_state_and_says_so(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="does not answer"):
         host.up({**ACME, "image": "registry:2.8"})
 
+    line = (host.root / "history.jsonl").read_text().splitlines()[-1]
+    assert {"spec", "image_id", "certificate"} & set(json.loads(line)) == set()
     assert last(host).state is None
     assert "does not answer" in last(host).error
 

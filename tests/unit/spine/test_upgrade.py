@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from regdeploy.deployment import rollback
+from regdeploy.deployment import operations, rollback
 from regdeploy.deployment import upgrade as work
 from regdeploy.deployment.history import read
 from regdeploy.deployment.migration import Migration
@@ -309,6 +309,19 @@ def test_up_to_another_generation_is_stopped_too(second: Host) -> None:
         second.up({"image": "registry:3"})
 
     assert settled(second)
+
+
+def test_and_where_that_comes_with_the_pull_before_anything_is_stopped(second: Host) -> None:
+    schema1(second, "app:1")
+    container = second.serving()
+
+    with pytest.raises(ImageError, match=r"registry:3: 3\.x serves no images of schema 1, .* 1: app:1"):
+        second.up({"image": "registry:3"})
+
+    assert (second.serving(), settled(second)) == (container, True)
+    second.engine.host.images = {name: one for name, one in second.engine.images.items() if one.id != OLD.id}
+    operations.up(second.request({"image": "registry:3"}), second.world(), second.reporter, ignore=["Schema1"])
+    assert (image(second), settled(second)) == (OLD.id, True)
 
 
 def test_within_a_generation_nothing_is_looked_for(second: Host) -> None:
