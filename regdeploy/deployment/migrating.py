@@ -6,6 +6,7 @@ find → read how it was started → the spec it amounts to, under what is asked
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from regdeploy.deployment import operations
@@ -93,7 +94,8 @@ def plan_migration(request: Request, world: World, wishes: Wishes, *, password: 
             what = f"{wishes.container!r} is not {noted.name!r}, whose migration to {resolved.spec.root} is under way"
             raise UsageError("--from", what, "go on with that one, or choose another folder with --root")
         _refuse_plain(resolved.spec)
-        return Migrating(planned=operations.planned(resolved, world, password), handmade=None)
+        now = replace(noted, leave_damaged=noted.leave_damaged or wishes.leave_damaged, full=noted.full or wishes.full)
+        return Migrating(planned=operations.planned(resolved, world, password, migration=now), handmade=None)
     container = _chosen(request, world, wishes, resolved.spec)
     handmade = read(container, world)
     keep = wishes.keep_localhost is not False

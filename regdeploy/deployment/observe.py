@@ -80,14 +80,14 @@ def observe(
     view: EngineView | None = None,
     migration: Migration | None = None,
 ) -> Observed:
-    """Look at the deployment. ``migration`` is one that is to begin; one that is written down is stronger.
+    """Look at the deployment. ``migration`` is one that is to begin, or to go on otherwise than it is written down.
 
     Raises EngineError, HostError, and UsageError (the user's own pair too).
     """
     layout = Layout(spec.root)
     view = view or look_at_engine(spec, world)
     noted = read_migration(layout.migration)
-    migration = noted or migration
+    migration = migration or noted
     workload = view.workload if migration is None else _with_old(view.workload, migration, world)
     current = workload.current
     reached = as_deployed(spec, current) if current is not None and is_ours(current, spec.name) else spec
@@ -115,7 +115,7 @@ def observe(
         stopped=(read_text(layout.stopped) or "").strip(),
         attempts=attempts_of(spec) if spec.tls is Tls.ACME else None,
         migration=migration,
-        begun=noted is not None,
+        begun=noted == migration,
         aside=_aside(spec),
         extra=extra_of(spec),
     )

@@ -24,7 +24,7 @@ def test_another_root_has_everything_and_the_old_one_is_nobodys_any_more(
     assert names(rig.clients) == {"registry"}
     assert {mount["Source"] for mount in inspect(rig.clients)["Mounts"]} == {str(new / "data"), str(new / "config")}
     assert (command.root / "data").exists()
-    assert command("status", code=3).code == 3
+    assert not (command.root / "regdeploy.toml").exists()
     shutil.rmtree(command.root)
     for named, digest in pushed.tags.items():
         assert ask(f"/v2/{named.partition(':')[0]}/manifests/{digest}", port=5000, tls=False)[0] == 200
@@ -50,7 +50,7 @@ def test_a_move_killed_before_any_write_goes_on_and_loses_nothing(rig: Rig, comm
         if result.code == 0:
             break
         assert result.code == -signal.SIGKILL, result.err
-        write += 3  # every fourth write: the others are tried by the unit tests
+        write += 6  # every seventh write: it is the way of a migration, whose every write is tried in memory
     assert write > 40, "the sweep saw hardly any write: it proves nothing"
 
 
