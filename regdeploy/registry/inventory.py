@@ -29,7 +29,7 @@ from regdeploy.registry.layout import (
     check_way,
     digest_folders,
     folders,
-    open_to_read,
+    has_holes,
     read_link,
     read_small,
     repository_folders,
@@ -102,7 +102,7 @@ class _Reader:
             path = f"{folder}/data"
             try:
                 found = _readable(path)
-                if found.st_blocks * 512 < found.st_size and _has_holes(path, found.st_size):
+                if found.st_blocks * 512 < found.st_size and has_holes(path, found.st_size):
                     self._problem(Kind.SPARSE, path, f"blob {digest} has holes in its file", digest)
             except FileNotFoundError:
                 continue  # deleted, or its push is just about to name it
@@ -288,12 +288,3 @@ def _readable(path: str) -> os.stat_result:
     if not os.access(path, os.R_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
     return found
-
-
-def _has_holes(path: str, size: int) -> bool:
-    """Compressing file systems store fewer blocks too: only the file itself knows."""
-    descriptor = open_to_read(path)
-    try:
-        return os.lseek(descriptor, 0, os.SEEK_HOLE) < size
-    finally:
-        os.close(descriptor)

@@ -149,3 +149,12 @@ def read_link(path: str) -> str:
     """The digest that a link file holds, or "" where it holds none; surrounding blanks do not count. Raises OSError."""
     text = read_small(path, _LINK_BYTES).decode("ascii", "replace").strip()
     return text if is_digest(text) else ""
+
+
+def has_holes(path: str, size: int) -> bool:
+    """Whether some of a file was never written. Compressing file systems store fewer blocks too: only it knows."""
+    descriptor = open_to_read(path)
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_HOLE) < size
+    finally:
+        os.close(descriptor)
