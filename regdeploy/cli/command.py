@@ -57,7 +57,6 @@ class Context:
         from datetime import UTC, datetime  # noqa: PLC0415 - as above
 
         from regdeploy.deployment.world import (  # noqa: PLC0415 - a command that only prints help needs none
-            AcmeAuthority,
             NetworkEndpoint,
             SystemdTimers,
             SystemNames,
@@ -65,6 +64,7 @@ class Context:
         )
         from regdeploy.engine.connect import connect  # noqa: PLC0415 - the Docker SDK
         from regdeploy.host.lock import user_name  # noqa: PLC0415 - as above
+        from regdeploy.tls.acme import AcmeAuthority  # noqa: PLC0415 - as above
 
         uid = os.getuid()
         return World(

@@ -14,6 +14,7 @@ from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
 from regdeploy.errors import NotDeployed, UsageError
 from regdeploy.host.lock import Lock
+from regdeploy.tls.acme.settings import Errand
 
 
 class Act(StrEnum):
@@ -47,14 +48,14 @@ def change_account(request: Request, world: World, act: Act, report: Callable[[s
     """
     spec = _with_acme(request)
     with Lock(spec.root, f"account {act}"):
-        world.authority.change_account(
-            act.value,
-            acme_settings(spec),
-            Layout(spec.root).acme,
+        errand = Errand(
+            settings=acme_settings(spec),
+            state=Layout(spec.root).acme,
             now=world.now,
             report=report,
             cancel=threading.Event(),
         )
+        world.authority.change_account(errand, act.value)
 
 
 def _with_acme(request: Request) -> Spec:

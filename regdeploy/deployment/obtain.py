@@ -19,7 +19,7 @@ from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
 from regdeploy.errors import AcmeError, UsageError
 from regdeploy.secret import Secret
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, DnsSettings
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, DnsSettings, Errand
 from regdeploy.tls.attempts import Attempt
 from regdeploy.tls.certificate import Bundle
 from regdeploy.tls.renewal import wait_for_fallback
@@ -184,14 +184,9 @@ def order(
     """
     for kind, following in zip_longest(kinds, kinds[1:]):
         try:
-            issued = world.authority.issue(
-                replace(acme, challenge=kind.kind),
-                state,
-                now=world.now,
-                report=report,
-                cancel=cancel,
-                directory=directory,
-            )
+            settings = replace(acme, challenge=kind.kind)
+            errand = Errand(settings=settings, state=state, now=world.now, report=report, cancel=cancel)
+            issued = world.authority.issue(errand, directory)
         except AcmeError as error:
             if error.problem != "cancelled":
                 note(attempt_of(error, world.now(), kind.kind))

@@ -23,6 +23,7 @@ from regdeploy.errors import CertificateError, RegdeployError, UsageError
 from regdeploy.frozen import frozen
 from regdeploy.host.lock import Lock
 from regdeploy.secret import Secret
+from regdeploy.tls.acme.settings import Errand
 from regdeploy.tls.store import CertificateStore, StoredVersion
 
 _COMPROMISED = "keyCompromise"
@@ -158,13 +159,11 @@ def _replace(request: Request, world: World, reporter: Reporter, wanted: Revocat
 
 
 def _ask(wanted: Revocation, world: World) -> bool:
-    return world.authority.revoke(
-        replace(acme_settings(wanted.spec), directory=wanted.version.directory),
-        Layout(wanted.spec.root).acme,
-        wanted.certificate,
-        key=wanted.key,
-        reason=wanted.reason,
+    errand = Errand(
+        settings=replace(acme_settings(wanted.spec), directory=wanted.version.directory),
+        state=Layout(wanted.spec.root).acme,
         now=world.now,
         report=lambda _words: None,
         cancel=threading.Event(),
     )
+    return world.authority.revoke(errand, wanted.certificate, key=wanted.key, reason=wanted.reason)

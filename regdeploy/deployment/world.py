@@ -6,9 +6,8 @@ The files are not here: they are real in tests too, in a folder of the test's ow
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,13 +21,12 @@ from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.host.reach import Reached
 from regdeploy.registry.api import EndpointFacts
 from regdeploy.secret import Secret
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
+from regdeploy.tls.acme.settings import DirectoryFacts, Errand, Issued, RenewalInfo
 
 if TYPE_CHECKING:
     from regdeploy.host.systemd import TimerFacts
     from regdeploy.registry.inventory import Inventory
     from regdeploy.registry.progress import Progress
-    from regdeploy.tls.acme.worker import Worker
 
 _PROBE_TIMEOUT = 3.0
 _SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
@@ -60,22 +58,13 @@ class Endpoint(Protocol):
 
 
 class Authority(Protocol):
-    """An ACME CA. The real one is :class:`AcmeAuthority`."""
+    """An ACME CA. The real one is :class:`regdeploy.tls.acme.AcmeAuthority`."""
 
     def ready(self, url: str, ca_bundle: Path | None) -> AbstractContextManager[None]:
         """While the block runs, be ready for an order from the CA at ``url``, which is likely to come. Never raises."""
         ...
 
-    def issue(
-        self,
-        settings: AcmeSettings,
-        state: Path,
-        *,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-        directory: DirectoryFacts | None,
-    ) -> Issued:
+    def issue(self, errand: Errand, directory: DirectoryFacts | None) -> Issued:
         """Obtain a certificate. Raises AcmeError. Nothing but the account in ``state`` outlives a crash."""
         ...
 
@@ -87,32 +76,12 @@ class Authority(Protocol):
         """When the CA wants the certificate renewed, None where it says nothing of that. Raises AcmeError."""
         ...
 
-    def revoke(
-        self,
-        settings: AcmeSettings,
-        state: Path,
-        certificate: bytes,
-        *,
-        key: Secret | None,
-        reason: str,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-    ) -> bool:
+    def revoke(self, errand: Errand, certificate: bytes, *, key: Secret | None, reason: str) -> bool:
         """Have the certificate (PEM) revoked, False where it was already. Raises AcmeError, CertificateError."""
         ...
 
-    def change_account(
-        self,
-        act: str,
-        settings: AcmeSettings,
-        state: Path,
-        *,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-    ) -> None:
-        """Change the account in ``state``: ``rollover``, ``contact`` or ``deactivate``. Raises AcmeError, HostError."""
+    def change_account(self, errand: Errand, act: str) -> None:
+        """Change the account: ``rollover``, ``contact`` or ``deactivate``. Raises AcmeError, HostError."""
         ...
 
 
@@ -227,96 +196,6 @@ def _address(spec: Spec) -> str:
     if spec.bind in ("", "0.0.0.0"):  # noqa: S104 - compared, not bound
         return "127.0.0.1"
     return "::1" if spec.bind == "::" else spec.bind
-
-
-class AcmeAuthority:
-    """The CA over the network: asked by a worker where one is ready, otherwise from here."""
-
-    def __init__(self) -> None:
-        self._worker: Worker | None = None
-
-    @contextmanager
-    def ready(self, url: str, ca_bundle: Path | None) -> Iterator[None]:
-        """See :class:`Authority`."""
-        from regdeploy.tls.acme.worker import Worker  # noqa: PLC0415 - pickle, only where a certificate is obtained
-
-        with suppress(OSError):  # no process to be had: then it is done here
-            self._worker = Worker(url, ca_bundle)
-        try:
-            yield
-        finally:
-            worker, self._worker = self._worker, None
-            if worker is not None:
-                worker.close()
-
-    def issue(
-        self,
-        settings: AcmeSettings,
-        state: Path,
-        *,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-        directory: DirectoryFacts | None,
-    ) -> Issued:
-        """See :class:`Authority`."""
-        from regdeploy.tls.acme import issue  # noqa: PLC0415 - acme and josepy, only where a certificate is obtained
-
-        if self._worker is not None:
-            from regdeploy.tls.acme.worker import WorkerLost  # noqa: PLC0415 - loaded with the worker
-
-            with suppress(WorkerLost):
-                return self._worker.issue(settings, state, report=report, cancel=cancel, directory=directory)
-        return issue(settings, state, now=now, report=report, cancel=cancel, directory=directory)
-
-    def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
-        """See :class:`Authority`."""
-        from regdeploy.tls.acme import directory_facts  # noqa: PLC0415 - as above
-
-        if self._worker is not None:
-            from regdeploy.tls.acme.worker import WorkerLost  # noqa: PLC0415 - loaded with the worker
-
-            with suppress(WorkerLost):
-                return self._worker.directory()
-        return directory_facts(url, ca_bundle)
-
-    def revoke(
-        self,
-        settings: AcmeSettings,
-        state: Path,
-        certificate: bytes,
-        *,
-        key: Secret | None,
-        reason: str,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-    ) -> bool:
-        """See :class:`Authority`."""
-        from regdeploy.tls.acme.revoke import revoke  # noqa: PLC0415 - as above
-
-        return revoke(settings, state, certificate, key=key, reason=reason, now=now, report=report, cancel=cancel)
-
-    def change_account(
-        self,
-        act: str,
-        settings: AcmeSettings,
-        state: Path,
-        *,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-    ) -> None:
-        """See :class:`Authority`."""
-        from regdeploy.tls.acme import change_account  # noqa: PLC0415 - as above
-
-        change_account(act, settings, state, now=now, report=report, cancel=cancel)
-
-    def renewal_info(self, directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
-        """See :class:`Authority`."""
-        from regdeploy.tls.acme import renewal_window  # noqa: PLC0415 - as above
-
-        return renewal_window(directory, ca_bundle, pem)
 
 
 class SystemdTimers:

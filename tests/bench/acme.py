@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from regdeploy.tls.acme import issue
-from regdeploy.tls.acme.settings import AcmeSettings
+from regdeploy.tls.acme.order import issue
+from regdeploy.tls.acme.settings import AcmeSettings, Errand
 from tests.rig.parts.flaky import Flaky
 from tests.rig.parts.isolation import isolate
 from tests.rig.parts.names import hosts_entry
@@ -37,12 +37,13 @@ _OURS = """
 import sys, threading
 from datetime import UTC, datetime
 from pathlib import Path
-from regdeploy.tls.acme import issue
-from regdeploy.tls.acme.settings import AcmeSettings
+from regdeploy.tls.acme.order import issue
+from regdeploy.tls.acme.settings import AcmeSettings, Errand
 directory, bundle, folder, name = sys.argv[1:]
 settings = AcmeSettings(directory=directory, ca_bundle=Path(bundle), names=(name,))
-issued = issue(settings, Path(folder, "acme"), now=lambda: datetime.now(UTC), report=print, cancel=threading.Event(),
-               directory=None)
+errand = Errand(settings=settings, state=Path(folder, "acme"), now=lambda: datetime.now(UTC), report=print,
+                cancel=threading.Event())
+issued = issue(errand, None)
 Path(folder, "fullchain.pem").write_bytes(issued.bundle.fullchain_pem)
 """
 
@@ -185,14 +186,14 @@ def _orders(directory: str, bundle: Path, folder: Path, orders: int, names: int)
         settings = AcmeSettings(
             directory=directory, ca_bundle=bundle, names=tuple(f"n{number}.o{order}.example" for number in range(names))
         )
-        issue(
-            settings,
-            folder / "acme",
+        errand = Errand(
+            settings=settings,
+            state=folder / "acme",
             now=lambda: datetime.now(UTC),
             report=lambda _words: None,
             cancel=threading.Event(),
-            directory=None,
         )
+        issue(errand, None)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import ssl
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ from regdeploy.registry.contents import Inventory, missing
 from regdeploy.registry.inventory import read_inventory
 from regdeploy.registry.progress import Progress
 from regdeploy.secret import Secret
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
+from regdeploy.tls.acme.settings import DirectoryFacts, Errand, Issued, RenewalInfo
 from regdeploy.tls.bundle import make_bundle
 from tests.certs import Made, make_intermediate, make_leaf, make_root
 from tests.fakes.engine import FakeEngine
@@ -70,23 +69,15 @@ class FakeAuthority:
     window: RenewalInfo | None = None
     revoked: list[tuple[bytes, str]] = field(default_factory=list)
 
-    def issue(
-        self,
-        settings: AcmeSettings,
-        state: Path,
-        *,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-        directory: DirectoryFacts | None,
-    ) -> Issued:
+    def issue(self, errand: Errand, directory: DirectoryFacts | None) -> Issued:
+        settings, now = errand.settings, errand.now
         sys.audit("tests.fakes.write", "order")
         self.asked += 1
-        if cancel.is_set():
+        if errand.cancel.is_set():
             raise AcmeError("acme", "was cancelled", problem="cancelled")
         if self.refusal:
             raise AcmeError(", ".join(settings.names), self.refusal, problem="unauthorized")
-        report("validated")
+        errand.report("validated")
         leaf: Made = make_leaf(_INTERMEDIATE, *settings.names, begin=now() - timedelta(hours=1), lifetime=self.lifetime)
         self.issued += 1
         sys.audit("tests.fakes.write", "certificate")
@@ -107,37 +98,17 @@ class FakeAuthority:
     def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
         return DirectoryFacts(url=url, date=self.clock(), profiles=("tlsserver",))
 
-    def revoke(
-        self,
-        settings: AcmeSettings,
-        state: Path,
-        certificate: bytes,
-        *,
-        key: Secret | None,
-        reason: str,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-    ) -> bool:
+    def revoke(self, errand: Errand, certificate: bytes, *, key: Secret | None, reason: str) -> bool:
         sys.audit("tests.fakes.write", "revocation")
         if self.refusal:
-            raise AcmeError(", ".join(settings.names), self.refusal, problem="unauthorized")
+            raise AcmeError(", ".join(errand.settings.names), self.refusal, problem="unauthorized")
         if any(one == certificate for one, _ in self.revoked):
             return False
         self.revoked.append((certificate, reason))
         return True
 
-    def change_account(
-        self,
-        act: str,
-        settings: AcmeSettings,
-        state: Path,
-        *,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-    ) -> None:
-        report(f"{act} done")
+    def change_account(self, errand: Errand, act: str) -> None:
+        errand.report(f"{act} done")
 
     def renewal_info(self, directory: DirectoryFacts, ca_bundle: Path | None, pem: bytes) -> RenewalInfo | None:
         return self.window

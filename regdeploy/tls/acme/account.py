@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from acme import jws, messages
@@ -16,7 +15,7 @@ from regdeploy.files import make_folder, refusal, write_whole
 from regdeploy.tls.acme.account_key import AccountKey
 from regdeploy.tls.acme.connection import host_of
 from regdeploy.tls.acme.network import Network, Refusal
-from regdeploy.tls.acme.settings import AcmeSettings
+from regdeploy.tls.acme.settings import AcmeSettings, Errand
 
 _CREATED = 201
 #: What CAs say to a key that they have no account for, or none that is alive.
@@ -25,18 +24,18 @@ _FACTS = "account.json"
 _OPTIONS = "--eab-kid and --eab-hmac-key-file"
 
 
-def open_account(ca: Network, settings: AcmeSettings, state: Path, report: Callable[[str], None]) -> Account:
-    """The account for the CA's directory under ``state``, registered if there is none, its e-mail address up to date.
+def open_account(ca: Network, errand: Errand) -> Account:
+    """The account at the CA that the errand is for, registered if there is none, its e-mail address up to date.
 
     Sets ``key`` and ``account`` of ``ca``. A known account costs no request. The key is on disk before the CA has seen
     it: after a crash in between, the same key leads to the same account. Raises AcmeError, UsageError, HostError.
     """
-    account = Account(ca, settings, state, report)
+    account = Account(ca, errand)
     known = account.load()
     try:
         if not known:
             account.register()
-        elif account.contact != _contact(settings):
+        elif account.contact != _contact(errand.settings):
             account.update()
     except Refusal as no:
         if not account.is_lost(no):
@@ -45,14 +44,14 @@ def open_account(ca: Network, settings: AcmeSettings, state: Path, report: Calla
     return account
 
 
-def existing_account(ca: Network, settings: AcmeSettings, state: Path, report: Callable[[str], None]) -> Account | None:
-    """The account under ``state``, its URL asked for where it is not known; None where there is none, and none is made.
+def existing_account(ca: Network, errand: Errand) -> Account | None:
+    """The account at that CA, its URL asked for where it is not known; None where there is none, and none is made.
 
     Sets ``key`` and ``account`` of ``ca``. Raises AcmeError, also where the CA does not know the key, and HostError.
     """
-    if not AccountKey(folder_of(state, settings.directory)).path.exists():
+    if not AccountKey(folder_of(errand.state, errand.settings.directory)).path.exists():
         return None
-    account = Account(ca, settings, state, report)
+    account = Account(ca, errand)
     if not account.load():
         account.find()
     return account
@@ -80,16 +79,16 @@ def folder_of(state: Path, directory: str) -> Path:
 class Account:
     """One account at one CA, in a folder of its own: its key (see AccountKey) and ``account.json``, 0600."""
 
-    def __init__(self, ca: Network, settings: AcmeSettings, state: Path, report: Callable[[str], None]) -> None:
+    def __init__(self, ca: Network, errand: Errand) -> None:
         self.contact: tuple[str, ...] = ()
         self._new_key = False
         self._ca = ca
-        self._settings = settings
-        self._report = report
-        self._folder = folder_of(state, settings.directory)
+        self._settings = errand.settings
+        self._report = errand.report
+        self._folder = folder_of(errand.state, errand.settings.directory)
         self._key = AccountKey(self._folder)
         self._facts_path = self._folder / _FACTS
-        for folder in (state, self._folder.parent, self._folder):
+        for folder in (errand.state, self._folder.parent, self._folder):
             make_folder(folder, 0o700)
 
     def load(self) -> bool:

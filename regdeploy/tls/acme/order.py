@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
 
 import requests
 from acme import messages
@@ -19,7 +16,7 @@ from regdeploy.tls.acme.finalize import failed, fetch, finalize
 from regdeploy.tls.acme.network import Network, Refusal
 from regdeploy.tls.acme.renewal_info import certificate_id
 from regdeploy.tls.acme.request import identifiers, load_key, make_key, names_of, signing_request
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Errand, Issued
 from regdeploy.tls.acme.solvers import solver_for
 from regdeploy.tls.acme.visit import visit
 
@@ -27,28 +24,20 @@ from regdeploy.tls.acme.visit import visit
 _REPLACES_REFUSED = ("alreadyReplaced", "malformed", "unauthorized")
 
 
-def issue(
-    settings: AcmeSettings,
-    state: Path,
-    *,
-    now: Callable[[], datetime],
-    report: Callable[[str], None],
-    cancel: threading.Event,
-    directory: DirectoryFacts | None,
-) -> Issued:
-    """Obtain a certificate for ``settings.names`` by the challenge, and with a key of the kind, that ``settings`` name.
+def issue(errand: Errand, directory: DirectoryFacts | None) -> Issued:
+    """Obtain a certificate for the settings' names by the challenge, and with a key of the kind, that they name.
 
-    ``state`` keeps accounts; ``now`` is aware; ``report`` gets short phrases, from another thread; ``cancel`` ends it
-    within a tenth of a second; ``directory`` is what the CA said of itself, None to ask it. Raises AcmeError,
-    UsageError for a binding that is none, CertificateError for a key that cannot be used again, and HostError where
-    ``state`` cannot be written. Whatever happens, the port is free afterwards, and a crash costs nothing: the account
-    is kept, the order is simply made anew.
+    ``directory`` is what the CA said of itself, None to ask it. Raises AcmeError, UsageError for a binding that is
+    none, CertificateError for a key that cannot be used again, and HostError where the account cannot be written.
+    Whatever happens, the port is free afterwards, and a crash costs nothing: the account is kept, the order is simply
+    made anew.
     """
+    settings, report = errand.settings, errand.report
     solver = solver_for(settings)
 
     def work(ca: Network) -> Issued:
         key = make_key(settings.key_type) if settings.reuse_key is None else load_key(settings.reuse_key)
-        account = open_account(ca, settings, state, report)
+        account = open_account(ca, errand)
         url, order = _place(ca, account, settings, report)
         _prove(ca, url, order, solver, report)
         certificate = finalize(ca, url, order, signing_request(key, ca.names))
@@ -57,7 +46,7 @@ def issue(
         return Issued(bundle=bundle, account=ca.account, challenge=solver.kind)
 
     try:
-        return visit(settings, work, now=now, cancel=cancel, directory=directory)
+        return visit(errand, work, directory)
     finally:
         solver.stop()
 

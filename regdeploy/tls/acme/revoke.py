@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
 
 from acme import messages
 from cryptography import x509
@@ -16,7 +13,7 @@ from regdeploy.errors import AcmeError, CertificateError, UsageError
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.account import existing_account
 from regdeploy.tls.acme.network import Network, Refusal
-from regdeploy.tls.acme.settings import AcmeSettings
+from regdeploy.tls.acme.settings import Errand
 from regdeploy.tls.acme.visit import visit
 from regdeploy.tls.bundle import split_pem
 from regdeploy.tls.parsed import belongs, parse, private_keys
@@ -35,22 +32,12 @@ REASONS = {
 _NOT_THE_ISSUER = ("unauthorized", "accountDoesNotExist")
 
 
-def revoke(
-    settings: AcmeSettings,
-    state: Path,
-    certificate: bytes,
-    *,
-    key: Secret | None,
-    reason: str,
-    now: Callable[[], datetime],
-    report: Callable[[str], None],
-    cancel: threading.Event,
-) -> bool:
+def revoke(errand: Errand, certificate: bytes, *, key: Secret | None, reason: str) -> bool:
     """Have the CA revoke the first of ``certificate`` (PEM); whether it was not yet. ``reason`` is one of REASONS.
 
-    ``key`` (PEM) is the certificate's own, or None: it signs where there is no account under ``state``, or that of
-    another ordered the certificate. The rest is as for an order. Raises UsageError and CertificateError before anything
-    is asked, AcmeError and HostError. Asked again after a crash it says that it is done.
+    ``key`` (PEM) is the certificate's own, or None: it signs where there is no account, or that of another
+    ordered the certificate. Raises UsageError and CertificateError before anything is asked, AcmeError and HostError.
+    Asked again after a crash it says that it is done.
     """
     if reason not in REASONS:
         raise UsageError("--reason", f"{reason!r} is no reason to revoke", f"choose one of {', '.join(REASONS)}")
@@ -60,16 +47,16 @@ def revoke(
 
     def work(ca: Network) -> bool:
         try:
-            _ask(ca, message, lambda: existing_account(ca, settings, state, report) is not None, own)
+            _ask(ca, message, lambda: existing_account(ca, errand) is not None, own)
         except Refusal as no:
             if no.problem != "alreadyRevoked":
                 raise
-            report("the certificate was revoked already")
+            errand.report("the certificate was revoked already")
             return False
-        report(f"certificate revoked: {reason}")
+        errand.report(f"certificate revoked: {reason}")
         return True
 
-    return visit(settings, work, now=now, cancel=cancel)
+    return visit(errand, work)
 
 
 def _ask(ca: Network, message: messages.Revocation, by_account: Callable[[], bool], own: JWKEC | JWKRSA | None) -> None:

@@ -1,7 +1,9 @@
-"""What an ACME order is asked with, and what comes of it, as values. Pure, and nothing heavy."""
+"""What a CA is asked with, and what comes of it, as values. Pure, and nothing heavy."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import field
 from datetime import datetime
 from pathlib import Path
@@ -59,6 +61,21 @@ class AcmeSettings:
     reuse_key: Secret | None = None
     preferred_chain: str = ""
     timeout: float = 180.0
+
+
+@frozen
+class Errand:
+    """What everything that is asked of a CA as an account has in common: an order, a revocation, a change of it.
+
+    ``state`` keeps accounts; ``now`` is aware; ``report`` gets short phrases, from another thread; ``cancel`` ends the
+    errand within a tenth of a second.
+    """
+
+    settings: AcmeSettings
+    state: Path
+    now: Callable[[], datetime]
+    report: Callable[[str], None]
+    cancel: threading.Event
 
 
 @frozen

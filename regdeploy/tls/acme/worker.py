@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from regdeploy.errors import AcmeError, RegdeployError
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.acme.settings import DirectoryFacts, Errand, Issued
 
 _NOTICE = 0.05  # a cancelled order ends within this, in seconds
 _LENGTH = 4  # bytes before each message that say how long it is
@@ -61,26 +61,21 @@ class Worker:
             raise self._directory
         return self._directory
 
-    def issue(
-        self,
-        settings: AcmeSettings,
-        state: Path,
-        *,
-        report: Callable[[str], None],
-        cancel: threading.Event,
-        directory: DirectoryFacts | None,
-    ) -> Issued:
-        """Obtain a certificate; see :func:`regdeploy.tls.acme.order.issue`. Raises what that raises, and WorkerLost."""
+    def issue(self, errand: Errand, directory: DirectoryFacts | None) -> Issued:
+        """Obtain a certificate; see :func:`regdeploy.tls.acme.order.issue`. Raises what that raises, and WorkerLost.
+
+        The worker reads a clock of its own.
+        """
         with suppress(RegdeployError):
             self.directory()  # its answer comes first
         try:
             self._ordered = True
-            _send(self._channel, (settings, state, directory))
+            _send(self._channel, (errand.settings, errand.state, directory))
         except OSError as error:
             raise WorkerLost from error
         while True:
             while not select.select([self._channel], [], [], _NOTICE)[0]:
-                if cancel.is_set():
+                if errand.cancel.is_set():
                     self.close()
                     raise AcmeError("certificate", "cancelled", problem="cancelled")
             answer = self._answer()
@@ -88,7 +83,7 @@ class Worker:
                 raise answer
             if isinstance(answer, Issued):
                 return answer
-            report(answer)
+            errand.report(answer)
 
     def close(self) -> None:
         """End the process, and wait until it has. May be called again."""
@@ -126,17 +121,14 @@ def _work(channel: socket.socket, url: str, ca_bundle: Path | None) -> NoReturn:
             cancel.set()
 
         threading.Thread(target=watch, daemon=True).start()
-        _tell(
-            channel,
-            lambda: order.issue(
-                settings,
-                state,
-                now=lambda: datetime.now(UTC),
-                report=lambda words: _send(channel, words),
-                cancel=cancel,
-                directory=facts,
-            ),
+        errand = Errand(
+            settings=settings,
+            state=state,
+            now=lambda: datetime.now(UTC),
+            report=lambda words: _send(channel, words),
+            cancel=cancel,
         )
+        _tell(channel, lambda: order.issue(errand, facts))
     finally:
         os._exit(0)
 

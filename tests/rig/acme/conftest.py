@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from regdeploy.tls.acme import issue
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.acme.order import issue
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Errand, Issued
 from tests.rig.parts.acme2certifier import Acme2certifier
 from tests.rig.parts.caddy import Caddy
 from tests.rig.parts.flaky import Flaky
@@ -33,20 +33,23 @@ class Client:
         return sorted((self.state / "accounts").iterdir())
 
     def settings(self, *names: str, **settings: Any) -> AcmeSettings:
-        """What an order of this CA is asked with."""
+        """What this CA is asked with, for ``a.example.com`` if there is no name."""
         given = {"directory": self.authority.directory, "ca_bundle": self.authority.ca_bundle, "timeout": 40.0}
         return AcmeSettings(**{**given, "names": names or ("a.example.com",), **settings})
 
-    def issue(self, *names: str, directory: DirectoryFacts | None = None, **settings: Any) -> Issued:
-        """Order a certificate for the names, ``a.example.com`` if there is none."""
-        return issue(
-            self.settings(*names, **settings),
-            self.state,
+    def errand(self, *names: str, **settings: Any) -> Errand:
+        """The same, with this client's folder, reports and end."""
+        return Errand(
+            settings=self.settings(*names, **settings),
+            state=self.state,
             now=lambda: datetime.now(UTC),
             report=self.reports.append,
             cancel=self.cancel,
-            directory=directory,
         )
+
+    def issue(self, *names: str, directory: DirectoryFacts | None = None, **settings: Any) -> Issued:
+        """Order a certificate."""
+        return issue(self.errand(*names, **settings), directory)
 
 
 @pytest.fixture(scope="package")

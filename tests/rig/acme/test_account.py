@@ -7,6 +7,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from acme import messages
 
 from regdeploy.errors import AcmeError, HostError, UsageError
 from regdeploy.secret import Secret
-from regdeploy.tls.acme import directory_facts
 from regdeploy.tls.acme.account import Account
 from regdeploy.tls.acme.connection import session
+from regdeploy.tls.acme.directory import directory_facts
 from regdeploy.tls.acme.network import Network
 from regdeploy.tls.acme.patience import Patience
 from regdeploy.tls.acme.settings import AcmeSettings
@@ -46,7 +47,7 @@ def at_the_ca(client: Client, message: Any = None) -> dict[str, Any]:
     )
     facts = directory_facts(settings.directory, settings.ca_bundle)
     ca = Network(session(settings.ca_bundle), facts, Patience(5, client.cancel), lambda: 0, ())  # type: ignore[arg-type,return-value]
-    assert Account(ca, settings, client.state, print).load()
+    assert Account(ca, replace(client.errand(), settings=settings)).load()
     answer: dict[str, Any] = ca.post(ca.account, message).json()
     return answer
 

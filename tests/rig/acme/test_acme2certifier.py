@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import pytest
 from cryptography import x509
 
 from regdeploy.errors import AcmeError
-from regdeploy.tls.acme import directory_facts
-from regdeploy.tls.acme.account_life import deactivate, roll_over, update_contact
+from regdeploy.tls.acme.account_life import change_account
+from regdeploy.tls.acme.directory import directory_facts
 from regdeploy.tls.acme.renewal_info import renewal_info
 from regdeploy.tls.acme.revoke import revoke
 from regdeploy.tls.acme.settings import Issued
@@ -40,11 +40,6 @@ def other(authority: Acme2certifier, tmp_path: Path) -> Client:
 
 def issue(client: Client, *names: str, **settings: Any) -> Issued:
     return client.issue(*names, **{"email": _MAIL, **settings})
-
-
-def terms(client: Client) -> dict[str, Any]:
-    """What every act is told besides the settings."""
-    return {"now": lambda: datetime.now(UTC), "report": client.reports.append, "cancel": client.cancel}
 
 
 @pytest.mark.parametrize("names", [("a.example.com",), ("b.example.com", "a.example.com"), ("127.0.0.1",)])
@@ -91,8 +86,8 @@ def test_a_profile_that_it_does_not_have_is_refused_in_its_words(other: Client) 
 def test_the_accounts_key_and_address_are_changed_and_the_account_is_the_same(other: Client) -> None:
     first = issue(other).account
     old = (other.accounts[0] / "account.key").read_bytes()
-    roll_over(other.settings(), other.state, **terms(other))
-    update_contact(other.settings(email="bert@example.com"), other.state, **terms(other))
+    change_account(other.errand(), "rollover")
+    change_account(other.errand(email="bert@example.com"), "contact")
     assert (other.accounts[0] / "account.key").read_bytes() != old
     assert issue(other, email="bert@example.com").account == first
     (other.accounts[0] / "account.json").unlink()
@@ -101,16 +96,13 @@ def test_the_accounts_key_and_address_are_changed_and_the_account_is_the_same(ot
 
 def test_an_ended_account_is_followed_by_another(other: Client) -> None:
     first = issue(other).account
-    deactivate(other.settings(), other.state, **terms(other))
+    change_account(other.errand(), "deactivate")
     assert issue(other).account != first
 
 
 def test_a_certificate_is_revoked_once(other: Client) -> None:
     bundle = issue(other).bundle
-    revoked = [
-        revoke(other.settings(), other.state, bundle.fullchain_pem, key=None, reason="superseded", **terms(other))
-        for _ in range(2)
-    ]
+    revoked = [revoke(other.errand(), bundle.fullchain_pem, key=None, reason="superseded") for _ in range(2)]
     assert revoked == [True, False]
 
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from regdeploy.tls.acme import directory_facts
+from regdeploy.tls.acme.directory import directory_facts
 from tests.rig.acme.conftest import Client
 from tests.rig.parts.caddy import Caddy
 from tests.rig.parts.names import hosts_entry

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from regdeploy.errors import AcmeError
-from regdeploy.tls.acme import directory_facts
+from regdeploy.tls.acme.directory import directory_facts
 from tests.rig.acme.conftest import Client
 from tests.rig.parts.flaky import Flaky, problem
 from tests.rig.parts.pebble import Pebble

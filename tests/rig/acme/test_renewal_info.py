@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 
 from regdeploy.errors import AcmeError
-from regdeploy.tls.acme import directory_facts
+from regdeploy.tls.acme.directory import directory_facts
 from regdeploy.tls.acme.renewal_info import certificate_id, renewal_info
 from regdeploy.tls.acme.settings import RenewalInfo
 from tests.rig.acme.conftest import Client

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,16 +18,7 @@ from tests.rig.parts.pebble import Pebble
 
 def revoked(client: Client, pem: bytes, *, key: Secret | None = None, reason: str = "unspecified") -> bool:
     """Revoke that certificate."""
-    return revoke(
-        client.settings(),
-        client.state,
-        pem,
-        key=key,
-        reason=reason,
-        now=lambda: datetime.now(UTC),
-        report=client.reports.append,
-        cancel=client.cancel,
-    )
+    return revoke(client.errand(), pem, key=key, reason=reason)
 
 
 @pytest.mark.parametrize("reason", list(REASONS))

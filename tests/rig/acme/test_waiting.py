@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import pytest
 from acme import messages
@@ -81,10 +80,11 @@ def looks(flaky: Flaky) -> list[str]:
 
 def proved(client: Client, patience: Patience, names: Sequence[str] = _NAMES) -> None:
     """Place an order and have its names proved, within that patience."""
-    settings = client.settings(*names)
-    facts = directory_facts(settings.directory, settings.ca_bundle)
-    ca = Network(session(settings.ca_bundle), facts, patience, lambda: datetime.now(UTC), canonical(names))
-    open_account(ca, settings, client.state, client.reports.append)
+    errand = client.errand(*names)
+    bundle = errand.settings.ca_bundle
+    facts = directory_facts(errand.settings.directory, bundle)
+    ca = Network(session(bundle), facts, patience, errand.now, canonical(names))
+    open_account(ca, errand)
     response = ca.post(ca.endpoint("newOrder"), messages.NewOrder(identifiers=identifiers(ca.names)))
     order = ca.read(messages.Order, response)
     prove(ca, response.headers["Location"], order.authorizations, Http01(80), client.reports.append)

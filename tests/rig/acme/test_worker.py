@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from regdeploy.deployment.world import AcmeAuthority
 from regdeploy.errors import AcmeError
-from regdeploy.tls.acme.settings import AcmeSettings, Issued
+from regdeploy.tls.acme import AcmeAuthority
+from regdeploy.tls.acme.settings import Issued
 from regdeploy.tls.acme.worker import Worker, WorkerLost
 from tests.rig.acme.conftest import Client
 from tests.rig.acme.test_issue import is_free
@@ -31,10 +32,7 @@ def worker(flaky: Flaky) -> Iterator[Worker]:
 
 def order(worker: Worker, client: Client) -> Issued:
     """An order for a.example.com by the worker."""
-    settings = AcmeSettings(
-        directory=client.authority.directory, ca_bundle=client.authority.ca_bundle, names=("a.example.com",), timeout=40
-    )
-    return worker.issue(settings, client.state, report=client.reports.append, cancel=client.cancel, directory=None)
+    return worker.issue(client.errand(), None)
 
 
 def is_gone(pid: int) -> bool:
@@ -116,14 +114,30 @@ def test_an_authority_issues_with_its_worker_and_without(client: Client, flaky: 
         pid = authority._worker.process
         if dies:
             os.kill(pid, signal.SIGKILL)
-        issued = authority.issue(
-            AcmeSettings(directory=flaky.directory, ca_bundle=flaky.ca_bundle, names=("a.example.com",)),
-            client.state,
-            now=lambda: datetime.now(UTC),
-            report=client.reports.append,
-            cancel=threading.Event(),
-            directory=facts,
-        )
+        issued = authority.issue(client.errand(), facts)
     assert issued.bundle.leaf.names == ("a.example.com",)
     assert flaky.count("GET /dir") == 1
     assert is_gone(pid)
+
+
+_CALLER = """
+import sys, threading
+from datetime import UTC, datetime
+from pathlib import Path
+from regdeploy.tls.acme import AcmeAuthority
+from regdeploy.tls.acme.settings import AcmeSettings, Errand
+url, bundle, state = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+settings = AcmeSettings(directory=url, ca_bundle=bundle, names=("a.example.com",))
+authority = AcmeAuthority()
+with authority.ready(url, bundle):
+    clock, cancel = lambda: datetime.now(UTC), threading.Event()
+    errand = Errand(settings=settings, state=state, now=clock, report=print, cancel=cancel)
+    authority.issue(errand, authority.directory(url, bundle))
+print(sorted({"acme", "josepy", "requests", "cryptography"} & set(sys.modules)))
+"""
+
+
+def test_whoever_has_a_worker_loads_nothing_of_what_it_loads(flaky: Flaky, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _CALLER, flaky.directory, str(flaky.ca_bundle), str(tmp_path / "state")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["certificate issued", "[]"]

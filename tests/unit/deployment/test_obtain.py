@@ -17,7 +17,7 @@ from regdeploy.deployment.obtain import Obtained, acme_settings, obtain
 from regdeploy.errors import AcmeError, UsageError
 from regdeploy.host.names import CaaFacts
 from regdeploy.tls.acme.account import folder_of
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, DnsSettings, Issued
+from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, DnsSettings, Errand, Issued
 from regdeploy.tls.attempts import Attempt, Attempts
 from tests.builders import acme, bare, deployed, store, stored
 from tests.fakes.engine import FakeEngine
@@ -76,11 +76,11 @@ def order(kinds: tuple[Challenge, ...], problem: str) -> tuple[FakeAuthority, li
     reports: list[str] = []
 
     class Refusing(FakeAuthority):
-        def issue(self, settings: AcmeSettings, *args: Any, **kwargs: Any) -> Issued:
-            tried.append(settings.challenge)
+        def issue(self, errand: Errand, directory: DirectoryFacts | None) -> Issued:
+            tried.append(errand.settings.challenge)
             if len(tried) == 1:
                 raise AcmeError("registry.example.com", "no", problem=problem)
-            return authority.issue(settings, *args, **kwargs)
+            return authority.issue(errand, directory)
 
     asked = acme()
     with suppress(AcmeError):
@@ -130,12 +130,12 @@ class Authorities(FakeAuthority):
     silent: tuple[str, ...] = ()
     tried: list[AcmeSettings] = field(default_factory=list)
 
-    def issue(self, settings: AcmeSettings, *args: Any, **kwargs: Any) -> Issued:
-        self.tried.append(settings)
+    def issue(self, errand: Errand, directory: DirectoryFacts | None) -> Issued:
+        self.tried.append(errand.settings)
         problem = self.answers.pop(0) if self.answers else ""
         if problem:
             raise AcmeError("ca.example", "HTTP 503", problem=problem, retry_after=60.0)
-        return super().issue(settings, *args, **kwargs)
+        return super().issue(errand, directory)
 
     def directory(self, url: str, ca_bundle: Path | None) -> DirectoryFacts:
         if url in self.silent:

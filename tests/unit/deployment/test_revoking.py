@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +15,7 @@ from regdeploy.deployment.renewing import renew
 from regdeploy.deployment.revoking import Revoked
 from regdeploy.errors import AcmeError, CertificateError, NotDeployed, UsageError
 from regdeploy.secret import Secret
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued
+from regdeploy.tls.acme.settings import DirectoryFacts, Errand, Issued
 from regdeploy.tls.store import CertificateStore
 from tests.fakes.death import dying_before
 from tests.fakes.mortal import Killed
@@ -103,18 +100,9 @@ class _Keeping(FakeAuthority):
 
     keys: list[Secret | None] = field(default_factory=list)
 
-    def issue(
-        self,
-        settings: AcmeSettings,
-        state: Path,
-        *,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-        directory: DirectoryFacts | None,
-    ) -> Issued:
-        self.keys.append(settings.reuse_key)
-        return super().issue(settings, state, now=now, report=report, cancel=cancel, directory=directory)
+    def issue(self, errand: Errand, directory: DirectoryFacts | None) -> Issued:
+        self.keys.append(errand.settings.reuse_key)
+        return super().issue(errand, directory)
 
     def revoke(self, *_: object, **__: object) -> bool:
         raise AcmeError("ca.example", "the revocation was refused")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from regdeploy.deployment.observe import attempts_of
 from regdeploy.deployment.renewing import Renewed, renew
 from regdeploy.errors import AcmeError, CheckFailed, HostError, RegdeployError
-from regdeploy.tls.acme.settings import AcmeSettings, DirectoryFacts, Issued, RenewalInfo
+from regdeploy.tls.acme.settings import DirectoryFacts, Errand, Issued, RenewalInfo
 from regdeploy.tls.attempts import LOST
 from regdeploy.tls.store import CertificateStore
 from tests.fakes.death import dying_before, full_disk_at
@@ -121,10 +120,10 @@ def test_a_disk_that_is_full_at_any_write_costs_no_certificate_served_or_issued(
 class _Clumsy(FakeAuthority):
     """While it signs, somebody tidies up on this host."""
 
-    def issue(self, settings: AcmeSettings, state: Path, **others: Any) -> Issued:
-        for room in state.parent.glob("certs/versions/.regdeploy-new.*"):
+    def issue(self, errand: Errand, directory: DirectoryFacts | None) -> Issued:
+        for room in errand.state.parent.glob("certs/versions/.regdeploy-new.*"):
             shutil.rmtree(room)
-        return super().issue(settings, state, **others)
+        return super().issue(errand, directory)
 
 
 def test_a_certificate_that_cannot_be_kept_is_noted_with_the_words_and_not_ordered_again_at_once(
@@ -198,19 +197,10 @@ class _Stepping(FakeAuthority):
     days: float = 0.0
     host: FakeClock = field(default_factory=FakeClock)
 
-    def issue(
-        self,
-        settings: AcmeSettings,
-        state: Path,
-        *,
-        now: Callable[[], datetime],
-        report: Callable[[str], None],
-        cancel: threading.Event,
-        directory: DirectoryFacts | None,
-    ) -> Issued:
+    def issue(self, errand: Errand, directory: DirectoryFacts | None) -> Issued:
         self.host.forward(days=self.days)
         try:
-            return super().issue(settings, state, now=self.clock, report=report, cancel=cancel, directory=directory)
+            return super().issue(replace(errand, now=self.clock), directory)
         finally:
             self.days = 0.0
 
