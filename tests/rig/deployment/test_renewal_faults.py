@@ -263,6 +263,7 @@ def test_a_challenge_that_is_valid_at_once_beside_kinds_that_nobody_knows(
         strange = {"type": "moon-01", "url": found[0]["url"], "status": "pending", "phase": 3}
         return answer.with_json(challenges=[strange, *found])
 
+    shutil.rmtree(command.root / "acme/accounts")  # of another account the CA has no authorization to use again
     flaky.on("POST /authZ", rewrite=among_others)
     flaky.on("POST /chalZ", rewrite=lambda answer: answer.with_json(status="valid"))
     command("renew", "--force")
