@@ -48,6 +48,12 @@ def migrate_to_https(
     leave_damaged: Annotated[
         bool, typer.Option("--leave-damaged", help="Go on without blobs that are damaged; each is named")
     ] = False,
+    move: Annotated[
+        bool,
+        typer.Option(
+            "--move", help="Move the images: for a disk without room for a copy. The pause is as long as that"
+        ),
+    ] = False,
     verify: Annotated[
         Verify, typer.Option("--verify", help="Ask the new registry for every digest, or read and hash every blob")
     ] = Verify.DIGESTS,
@@ -73,6 +79,7 @@ def migrate_to_https(
         keep_localhost=keep_localhost,
         leave_damaged=leave_damaged,
         full=verify is Verify.FULL,
+        move=move,
     )
     password = given_password(context, password_stdin)
     if dry_run:

@@ -68,8 +68,19 @@ def _image(handmade: Handmade) -> Mapping[str, object]:
     return {"image": handmade.container.image or handmade.container.image_id}
 
 
-def to_migration(spec: Spec, handmade: Handmade, access: str, *, leave_damaged: bool = False, full: bool = False) -> Migration:
-    """What there is to take over, with ``access`` of :func:`access_of`. Raises UsageError where its images cannot be had, or would be mixed with others."""
+def to_migration(
+    spec: Spec,
+    handmade: Handmade,
+    access: str,
+    *,
+    leave_damaged: bool = False,
+    full: bool = False,
+    move: bool = False,
+) -> Migration:
+    """What there is to take over, with ``access`` of :func:`access_of`.
+
+    Raises UsageError where its images cannot be had, or would be mixed with others.
+    """
     data, origin = Layout(spec.root).data, handmade.origin
     source = origin.path
     where = f"container {handmade.container.name}"
@@ -96,6 +107,7 @@ def to_migration(spec: Spec, handmade: Handmade, access: str, *, leave_damaged: 
         variables=tuple(sorted(handmade.variables.items())),
         leave_damaged=leave_damaged,
         full=full,
+        move=move and source is not None,
     )
 
 

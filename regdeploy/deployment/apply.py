@@ -270,9 +270,12 @@ class Application:
 
     def _stop(self) -> None:
         """Stop it for a moment. Noted before, so that a renewal that is killed meanwhile leaves nobody without it."""
-        name, current = self._spec.name, self._observed.workload.current
-        if current is not None:
-            write_whole(self._layout.stopped, current.id.encode(), 0o600)
+        there = self._observed.workload
+        name, stopping = self._spec.name, there.current
+        if there.previous is not None and there.previous.running:
+            name, stopping = there.previous.name, there.previous
+        if stopping is not None:
+            write_whole(self._layout.stopped, stopping.id.encode(), 0o600)
         self._undo_containers.append(self._forget_stop)
         self._undo_containers.append(lambda: self._engine.start(name))
         self._engine.stop(name, STOP_TIMEOUT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regdeploy.deployment.layout import Layout
+from regdeploy.deployment.request import read_text
 from regdeploy.files import make_folder, refusal, switch_link, sync_folder, write_whole
 
 _RETIRED = "regdeploy.toml.moved"
@@ -21,6 +22,25 @@ def bring(old_root: Path, root: Path) -> None:
     for before, after in ((old.history, new.history), (old.saved, new.saved)):
         if before.exists():
             _bring_file(before, after)
+
+
+def bring_back(root: Path) -> None:
+    """Move images back to the folder that they were moved out of, where they were. Raises HostError.
+
+    Killed, the same again does what is left.
+    """
+    layout = Layout(root)
+    source = (read_text(layout.moved_images) or "").strip()
+    if not source:
+        return
+    from regdeploy.registry.transfer import Transfer  # noqa: PLC0415 - only where images were moved
+
+    Transfer(layout.data, Path(source), damaged="leave-out", move=True).run()
+    try:
+        layout.moved_images.unlink()
+        sync_folder(layout.secrets)
+    except OSError as error:
+        raise refusal(layout.moved_images, error) from error
 
 
 def retire(old_root: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 
 import regdeploy
+from regdeploy.deployment.bringing import bring_back
 from regdeploy.deployment.history import Entry, Kept, record
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observe import read_migration
@@ -90,6 +91,7 @@ def give_back(plan: GivingBack, world: World) -> None:
     try:
         for one in plan.ours:
             engine.stop(one.name, STOP_TIMEOUT)
+        bring_back(spec.root)
         if serving is not None and in_the_way:
             engine.rename(serving.id, aside)
         engine.rename(plan.kept.id, plan.kept.name_before)

@@ -120,6 +120,11 @@ class Layout:
         return self.secrets / "copied-from"
 
     @property
+    def moved_images(self) -> Path:
+        """The folder that the images in data/ were moved out of; there only while they belong back there at an undo."""
+        return self.secrets / "moved-images"
+
+    @property
     def environment(self) -> Path:
         """Further variables of the registry's container; may hold credentials of its storage."""
         return self.secrets / "environment"

@@ -23,7 +23,7 @@ from regdeploy.deployment.request import Request, is_saved, resolve_request
 from regdeploy.deployment.rollback import refuse_migrating
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.steps import CopyData, SettleWorkload
+from regdeploy.deployment.steps import CopyData, CopyRest, SettleWorkload
 from regdeploy.deployment.workload import is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
@@ -46,6 +46,7 @@ class Wishes:
     keep_localhost: bool | None = None
     leave_damaged: bool = False
     full: bool = False
+    move: bool = False
 
 
 @frozen
@@ -94,7 +95,12 @@ def plan_migration(request: Request, world: World, wishes: Wishes, *, password: 
             what = f"{wishes.container!r} is not {noted.name!r}, whose migration to {resolved.spec.root} is under way"
             raise UsageError("--from", what, "go on with that one, or choose another folder with --root")
         _refuse_plain(resolved.spec)
-        now = replace(noted, leave_damaged=noted.leave_damaged or wishes.leave_damaged, full=noted.full or wishes.full)
+        now = replace(
+            noted,
+            leave_damaged=noted.leave_damaged or wishes.leave_damaged,
+            full=noted.full or wishes.full,
+            move=noted.move or (wishes.move and noted.source is not None),
+        )
         return Migrating(planned=operations.planned(resolved, world, password, migration=now), handmade=None)
     container = _chosen(request, world, wishes, resolved.spec)
     handmade = read(container, world)
@@ -102,7 +108,14 @@ def plan_migration(request: Request, world: World, wishes: Wishes, *, password: 
     resolved = resolve_request(request, migrated_settings(handmade, keep_localhost=keep))
     _refuse_plain(resolved.spec)
     access = access_of(handmade, world)
-    migration = to_migration(resolved.spec, handmade, access, leave_damaged=wishes.leave_damaged, full=wishes.full)
+    migration = to_migration(
+        resolved.spec,
+        handmade,
+        access,
+        leave_damaged=wishes.leave_damaged,
+        full=wishes.full,
+        move=wishes.move,
+    )
     return Migrating(
         planned=operations.planned(resolved, world, password, migration=migration),
         handmade=handmade,
@@ -166,14 +179,14 @@ def migration_checks(migrating: Migrating) -> Iterator[Check]:
         for left in handmade.left:
             yield warning(left.item, f"{left.value} is not carried over: {left.why}")
     for step in planned.plan.flat:
-        if isinstance(step, CopyData):
-            yield from _room(step.source, Layout(planned.spec.root).data)
+        if isinstance(step, CopyData | CopyRest) and not (isinstance(step, CopyRest) and not step.move):
+            yield from _room(step.source, Layout(planned.spec.root).data, move=isinstance(step, CopyRest))
 
 
-def _room(source: Path, data: Path) -> Iterator[Check]:
+def _room(source: Path, data: Path, *, move: bool) -> Iterator[Check]:
     from regdeploy.registry.transfer import Transfer  # noqa: PLC0415 - only where something is to be copied
 
-    space = Transfer(source, data).needs()
+    space = Transfer(source, data, move=move).needs()
     if space.links:
         yield ok("space", f"{data} is on the disk of the images: they are linked, not copied")
     elif space.missing_bytes:

@@ -24,12 +24,13 @@ _HINT = "move that file away, and run `regdeploy migrate-to-https` again"
 class Migration:
     """What is being taken over.
 
-    ``container`` is its id, ``name`` and ``restart_policy`` (with its retries) what it had; ``source`` is the host's folder with its
-    images, None where there is nothing to copy: they lie in ROOT/data already, or outside this host. ``htpasswd`` is the
-    text of the file with those who could log in, empty where anybody could. ``http_secret`` is its secret for uploads, empty for one that
-    nobody knows; ``variables`` are its settings that regdeploy has none for. ``leave_damaged`` goes on without blobs
-    that are damaged, ``full`` hashes every blob at the end, ``move`` removes each blob from the source once its copy
-    is safe. ``moved_from`` is the root folder that the deployment had, where it is one of regdeploy's own.
+    ``container`` is its id, ``name`` and ``restart_policy`` (with its retries) what it had; ``source`` is the host's
+    folder with its images, None where there is nothing to copy: they lie in ROOT/data already, or outside this host.
+    ``htpasswd`` is the text of the file with those who could log in, empty where anybody could. ``http_secret`` is its
+    secret for uploads, empty for one that nobody knows; ``variables`` are its settings that regdeploy has none for.
+    ``leave_damaged`` goes on without blobs that are damaged, ``full`` hashes every blob at the end, ``move`` removes
+    each blob from the source once its copy is safe. ``moved_from`` is the root folder that the deployment had, where it
+    is one of regdeploy's own.
     """
 
     container: str

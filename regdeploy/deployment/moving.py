@@ -46,19 +46,25 @@ class MovePlan:
 def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
     """What is left to do of a migration, nothing where there is none. ``stopped``: it is stopped before that anyway.
 
-    Nothing is copied once ours has the old one's place: from then on, clients may have pushed to it.
+    Nothing is copied once ours has the old one's place: from then on, clients may have pushed to it. If both have
+    served, what the old one got last must not be lost.
     """
     migration = observed.migration
     if migration is None:
         return MovePlan()
-    source, current = migration.source, observed.workload.current
-    old = current if current is not None and current.id == migration.container else None
-    replaced = current is not None and old is None
+    source, current, previous = migration.source, observed.workload.current, observed.workload.previous
+    # The one before too: an engine that was restarted may have started it again, whatever had stopped it.
+    old = next((one for one in (current, previous) if one is not None and one.id == migration.container), None)
+    came_back = old is not None and old == previous and old.running
+    replaced = current is not None and current != old and not came_back
     copy: tuple[Step, ...] = ()
     switch: list[Step] = []
     if source is not None and old is not None and old.running and not stopped:
         switch.append(StopWorkload(why=f"nothing may be pushed to {old.name} from here on", interrupts=True))
-    if source is not None and not replaced:
+    if source is not None and migration.move and not replaced:
+        why = f"{source} has them no more then: there is no room for two copies"
+        switch.append(CopyRest(source=source, move=True, why=why, interrupts=True, destroys=True))
+    elif source is not None and not replaced:
         while_serving = f", while {migration.name} serves" if old is not None and old.running else ""
         copy = (CopyData(source=source, why=f"from {source}{while_serving}"),)
         switch.append(CopyRest(source=source, why="what was pushed meanwhile"))
@@ -67,11 +73,11 @@ def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
         keep=_keep(observed),
         copy=copy,
         claim=()
-        if old is None or old.name == spec.name
+        if old is None or old != current or old.name == spec.name
         else (RenameWorkload(found=old.name, why=f"{old.name} gives its place to {spec.name}"),),
         switch=tuple(switch),
         prove=()
-        if source is None or (replaced and observed.workload.previous is None)  # it was proved, and cleared away
+        if source is None or (replaced and previous is None)  # it was proved, and cleared away
         else (VerifyImages(source=source, full=migration.full, why="every image of the old one must be in the new"),),
         end=(*_retire(observed), EndMigration(why="every image is there")),
     )

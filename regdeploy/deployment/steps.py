@@ -135,9 +135,10 @@ class CopyData(Step):
 
 @frozen
 class CopyRest(Step):
-    """Copy what came since; the registry at ``source`` is stopped."""
+    """Copy what came since; the registry at ``source`` is stopped. With ``move`` all of it, and nothing stays there."""
 
     source: Path
+    move: bool = False
 
 
 @frozen

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from regdeploy.deployment.bringing import bring, retire
+from regdeploy.deployment.bringing import bring, bring_back, retire
 from regdeploy.deployment.checks import human_bytes
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
@@ -77,6 +77,8 @@ class Takeover:
         match step:
             case CopyData():
                 return _words(self._transfer_from(step).run(self._report(step), self._cancel.is_set))
+            case CopyRest() if step.move:
+                return self._move(step, undo)
             case CopyRest():
                 return _words(self._transfer_from(step).catch_up(self._report(step), self._cancel.is_set))
             case VerifyImages():
@@ -129,12 +131,21 @@ class Takeover:
 
     def _transfer_from(self, step: CopyData | CopyRest) -> Transfer:
         """One for both passes: the second knows what the first has seen."""
+        if self._transfer is None:
+            self._transfer = self._new_transfer(step.source, move=False)
+        return self._transfer
+
+    def _move(self, step: CopyRest, undo: list[Callable[[], None]]) -> str:
+        """Move the images, and say where they belong first: whoever goes back brings them back."""
+        write_whole(self._layout.moved_images, f"{step.source}\n".encode(), 0o600)
+        undo.append(partial(bring_back, self._spec.root))
+        return _words(self._new_transfer(step.source, move=True).run(self._report(step), self._cancel.is_set))
+
+    def _new_transfer(self, source: Path, *, move: bool) -> Transfer:
         from regdeploy.registry.transfer import Transfer  # noqa: PLC0415 - only where something is copied
 
-        if self._transfer is None:
-            leave = self._migration is not None and self._migration.leave_damaged
-            self._transfer = Transfer(step.source, self._layout.data, damaged="leave-out" if leave else "stop")
-        return self._transfer
+        leave = self._migration is not None and self._migration.leave_damaged
+        return Transfer(source, self._layout.data, damaged="leave-out" if leave else "stop", move=move)
 
     def _report(self, step: Step) -> Callable[[Progress], None]:
         def report(progress: Progress) -> None:
@@ -153,7 +164,8 @@ class Takeover:
     def _verify(self, step: VerifyImages) -> str:
         from regdeploy.registry.inventory import read_inventory  # noqa: PLC0415 - only where a migration ends
 
-        incomplete = self._migration is not None and self._migration.leave_damaged
+        # Of images that were moved the old folder has none any more; their digests were checked on the way.
+        incomplete = self._migration is not None and (self._migration.leave_damaged or self._migration.move)
         expected = read_inventory(self._layout.data if incomplete else step.source)
         login = users.temporary_user(self._layout.htpasswd) if self._spec.auth else nullcontext(None)
         with login as known:

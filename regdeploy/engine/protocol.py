@@ -103,7 +103,10 @@ class Engine(Protocol):
         ...
 
     def start(self, name: str) -> None:
-        """Start the container NAME; one that runs is fine. Raises EngineError code ``engine.port`` as above."""
+        """Start the container NAME; one that runs is fine. Raises EngineError code ``engine.port`` as above.
+
+        A NAME-previous that runs, because the engine itself has started it again, is stopped first.
+        """
         ...
 
     def restart(self, name: str, stop_timeout: int) -> None:

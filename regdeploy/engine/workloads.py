@@ -119,7 +119,7 @@ class Workloads:
                 self._make_way(name, there, there.current, stop_timeout)
             self._containers.rename(candidate_name(name), name)
             self._activated[name] = there.candidate.id
-        self._containers.start(name)
+        self.start(name)
 
     def _make_way(self, name: str, there: ObservedWorkload, current: ContainerFacts, stop_timeout: int) -> None:
         ours = current.deployment == name
@@ -192,7 +192,10 @@ class Workloads:
                 raise
 
     def start(self, name: str) -> None:
-        """Start it; one that runs is fine."""
+        """Start it; one that runs is fine. See Engine."""
+        previous = self._containers.family(name).previous
+        if previous is not None and previous.running:  # the engine was restarted meanwhile, and its policy is "always"
+            self._containers.stop(previous.name, previous.stop_timeout or 10)
         self._containers.start(name)
 
     def restart(self, name: str, stop_timeout: int) -> None:

@@ -283,3 +283,18 @@ def test_of_two_registries_the_other_is_not_touched(
     command(*options, "--from", "one")
     has_all(pushed, 443, tls=True)
     assert inspect(rig.clients, "two")["State"]["Running"]
+
+
+def test_images_for_which_there_is_no_room_twice_are_moved_and_moved_back(
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...], small: Stock
+) -> None:
+    old = images_of(rig, "registry")
+    options = ("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--move")
+    assert "there is no room for two copies [interrupts] [destroys]" in command(*options, "--dry-run").out
+    command(*options, "--yes")
+    has_all(small, 443, tls=True)
+    assert list(old.rglob("data")) == []
+    command("rollback", "--yes")
+    eventually(lambda: answers(5000))
+    has_all(small, 5000, tls=False)
+    assert list((command.root / "data").rglob("data")) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.rig.parts.command import Command
 from tests.rig.parts.deployed import ask, inspect, names
-from tests.rig.parts.processes import eventually
+from tests.rig.parts.processes import eventually, run
 from tests.rig.parts.rig import Rig
 from tests.rig.parts.stock import Pusher, stock
 
@@ -139,3 +140,27 @@ def test_an_old_registry_can_be_removed_for_good_later(rig: Rig, command: Comman
     assert names(rig.clients) == {"registry"}
     assert "no registry that was taken over" in command("migrate-to-https", "--discard-old", "--yes", code=3).err
     assert not answers(5000)
+
+
+@pytest.mark.parametrize("moment", [0.5, 0.9, 1.3])
+def test_an_engine_that_is_killed_meanwhile_leaves_what_the_next_run_ends(
+    rig: Rig, command: Command, migrate: tuple[str, ...], moment: float
+) -> None:
+    engine = rig.second_engine("moved").start()
+    try:
+        environ = {**rig.environ, "DOCKER_HOST": engine.docker_host}
+        archive = rig.images.save("registry:2.7", rig.folder / "moved.tar")
+        run(["docker", "load", "--quiet", "--input", str(archive)], environ)
+        run(["docker", "run", "-d", "-p", "5000:5000", "--restart=always", "--name", "old", "registry:2.7"], environ)
+        eventually(lambda: answers(5000))
+        pushed = stock(5000, tags=2)
+        process = command.start(*migrate, "--docker-host", engine.docker_host)
+        time.sleep(moment)
+        engine.power_cut()
+        process.communicate(timeout=60)
+        engine.start()
+        options = ("up", "--yes") if (command.root / "regdeploy.toml").exists() else migrate
+        command(*options, "--docker-host", engine.docker_host)
+        has_all(pushed, 443, tls=True)
+    finally:
+        engine.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Sequence
@@ -87,6 +88,17 @@ class DockerEngine:
         """End the engine as a power cut would: at once, its containers' processes left behind. ``stop`` tidies up."""
         if self._program is not None:
             self._program.kill()
+
+    def power_cut(self) -> None:
+        """End the engine and every process of its containers at once; what is on disk stays, for ``start``."""
+        self.kill()
+        for left in of_folder(self.folder):
+            with suppress(ProcessLookupError):
+                os.kill(left, signal.SIGKILL)
+        for mount in reversed(mounts_below(self.folder)):
+            run(["umount", "--lazy", mount])
+        shutil.rmtree(self.folder / "exec")  # /run is empty after a power cut
+        (self.folder / "pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
         """End it with its containers and take away all that it made: mounts, cgroups, its bridge, its folder.
