@@ -44,6 +44,7 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "http_secret": "secrets/http.secret",
         "migration": "secrets/migration.json",
         "copied_from": "secrets/copied-from",
+        "moved_images": "secrets/moved-images",
         "environment": "secrets/environment",
         "first_password": "secrets/first-password",
         "saved": "regdeploy.toml",
