@@ -31,16 +31,21 @@ def unsupported(spec: Spec, observed: Observed, image: ImageFacts | None) -> tup
     current = there.current if there.current is not None and is_ours(there.current, spec.name) else there.previous
     if current is None or image is None:
         return ()
-    if _generation(current) is not Generation.V2 or _generation(image) is not Generation.V3:
+    return lost_between(current, image, Layout(spec.root).data)
+
+
+def lost_between(before: ContainerFacts, image: ImageFacts, data: Path) -> tuple[Check, ...]:
+    """What ``before`` serves, with images of the filesystem driver in ``data``, and ``image`` would not."""
+    if _generation(before) is not Generation.V2 or _generation(image) is not Generation.V3:
         return ()
-    driver = storage_driver(current.environment)
+    driver = storage_driver(before.environment)
     if driver in _DRIVERS:
         what = f"the images lie in {driver}, and a registry of 3.x has no driver for that"
         return (stop("storage", what, "stay with an image of 2.x, or copy them to a registry with another storage"),)
     if driver != "filesystem":
         what = f"the images lie in {driver}: those of schema 1, should there be any, are not served by 3.x"
         return (warning("schema1", what),)
-    return tuple(_schema1(schema1_images(Layout(spec.root).data)))
+    return tuple(_schema1(schema1_images(data)))
 
 
 def refuse_unsupported(spec: Spec, observed: Observed, image: ImageFacts, ignore: Collection[str]) -> None:

@@ -13,6 +13,7 @@ from regdeploy.deployment import operations
 from regdeploy.deployment.adopting import access_of, migrated_settings, read, to_migration
 from regdeploy.deployment.check import Check, ok, stop, warning
 from regdeploy.deployment.checks import checks, human_bytes
+from regdeploy.deployment.generations import lost_between
 from regdeploy.deployment.handmade import Handmade, candidates
 from regdeploy.deployment.history import read as read_history
 from regdeploy.deployment.layout import Layout
@@ -178,6 +179,9 @@ def migration_checks(migrating: Migrating) -> Iterator[Check]:
             yield warning("registry", what, "take it out there once this is done")
         for left in handmade.left:
             yield warning(left.item, f"{left.value} is not carried over: {left.why}")
+    migration, image = planned.observed.migration, planned.observed.image
+    if handmade is not None and migration is not None and image is not None:
+        yield from lost_between(handmade.container, image, migration.source or Layout(planned.spec.root).data)
     for step in planned.plan.flat:
         if isinstance(step, CopyData | CopyRest) and not (isinstance(step, CopyRest) and not step.move):
             yield from _room(step.source, Layout(planned.spec.root).data, move=isinstance(step, CopyRest))

@@ -24,7 +24,7 @@ from regdeploy.engine.model import (
     Workload,
 )
 from regdeploy.registry.environment import environment
-from regdeploy.registry.images import config_folder, generation_of
+from regdeploy.registry.images import Generation, config_folder, generation_of
 from regdeploy.registry.variables import is_secret, storage_driver
 from regdeploy.secret import Secret
 
@@ -65,7 +65,7 @@ def desired_workload(
     if spec.auth:
         mounts.append(Mount(source=str(layout.auth), target="/auth", read_only=True))
     variables = {name: value for name, value in image.environment.items() if name.startswith("REGISTRY_")}
-    variables |= extra
+    variables |= _fitted(extra, generation)
     variables |= environment(
         generation=generation, tls_domain=tls_domain, port=inside, login=spec.auth, http_secret=http_secret
     )
@@ -92,6 +92,15 @@ def desired_workload(
         selinux_relabel=spec.selinux_relabel,
         host_userns=engine.userns_remap,
     )
+
+
+def _fitted(extra: Mapping[str, str], generation: Generation) -> Mapping[str, str]:
+    """``extra`` as the image's generation reads them: they may have been written for the one before."""
+    if not extra or generation is not Generation.V3:
+        return extra
+    from regdeploy.registry.fitting import translate  # noqa: PLC0415 - YAML, only where there are such
+
+    return translate(extra, Generation.V2, Generation.V3)[0]
 
 
 def _publishes_of(spec: Spec, inside: int) -> tuple[Publish, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from regdeploy.engine.model import (
     LABEL_SPEC,
     LABEL_VERSION,
     ContainerFacts,
+    ImageFacts,
     Mount,
     Publish,
 )
 from regdeploy.errors import ImageError
 from tests.builders import (
+    CONFIG,
     DOMAIN,
     ENGINE,
     IMAGE,
@@ -322,3 +325,14 @@ def test_a_container_without_a_port_of_ours_leaves_the_specs() -> None:
 def test_the_roots_own_place_is_in_every_mount() -> None:
     made = wanted(acme(root="/srv/registry"))
     assert {str(Path(mount.source).parent) for mount in made.mounts} == {"/srv/registry"}
+
+
+def test_further_variables_are_said_as_the_generation_reads_them() -> None:
+    extra = {"REGISTRY_REDIS": '{"addr": "redis:6379"}', "REGISTRY_LOG_LEVEL": "warn"}
+
+    def made(image: ImageFacts) -> Mapping[str, str]:
+        return desired_workload(acme().spec, image, ENGINE, SECRET, CONFIG, extra).environment
+
+    newer, older = made(IMAGE), made(replace(IMAGE, command=("/etc/docker/registry/config.yml",)))
+    assert (newer["REGISTRY_REDIS"], newer["REGISTRY_LOG_LEVEL"]) == ('{"addrs": ["redis:6379"]}', "warn")
+    assert older["REGISTRY_REDIS"] == '{"addr": "redis:6379"}'
