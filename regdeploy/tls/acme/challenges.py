@@ -22,6 +22,7 @@ _ADDRESSES = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S10
 _NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 _PATIENCE = 5.0  # seconds for a whole request
 _AT_ONCE = 64  # connections; who comes beyond them is turned away
+_WAITING = 1024  # connections not accepted yet: one more is lost, and the CA comes again after a second
 _LONGEST = 8192  # bytes of a request
 _HEAD = b"HTTP/1.1 %b\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
 
@@ -98,7 +99,7 @@ class Listeners:
             if family == socket.AF_INET6 and error.errno in _NO_SUCH_FAMILY:
                 return  # a host without IPv6
             raise
-        listener.listen(_AT_ONCE)
+        listener.listen(_WAITING)
         threading.Thread(target=self._accept, args=(listener,), name=self._kind, daemon=True).start()
 
     def _close(self) -> None:

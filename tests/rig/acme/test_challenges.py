@@ -7,6 +7,7 @@ import resource
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,13 @@ def _ended(connection: socket.socket) -> bool:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
+
+
+def test_two_hundred_that_come_before_one_is_accepted_all_get_in(solver: Http01) -> None:
+    solver.start([PROOF])
+    with ExitStack() as stack, solver._listeners._lock:  # nobody is admitted
+        for _ in range(200):  # one that is lost would be tried again after a second
+            stack.enter_context(socket.create_connection(("127.0.0.1", solver.port), timeout=0.8))
 
 
 def test_a_client_that_goes_away_harms_nobody(solver: Http01) -> None:
