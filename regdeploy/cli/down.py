@@ -25,10 +25,10 @@ def down(
 ) -> int | None:
     """Stop and remove the containers; data and certificates stay, and `up` brings all back."""
     from regdeploy.cli.screen import Screen, document  # noqa: PLC0415 - help needs nothing of this
-    from regdeploy.deployment import operations  # noqa: PLC0415 - as above
+    from regdeploy.deployment import teardown  # noqa: PLC0415 - as above
 
     request, world = context.request(), context.world()
-    found = operations.plan_down(request, world, purge=purge)
+    found = teardown.plan_down(request, world, purge=purge)
     names = [container.name for container in found.containers]
     paths = [str(path) for path in found.paths]
     with Screen(
@@ -48,7 +48,7 @@ def down(
                     screen.ask(f"Type {found.spec.name} to delete all this for good:", wanted=found.spec.name)
                 else:
                     screen.ask("Clients are refused from then on. Go on?", wanted="y")
-            operations.down(request, world, found)
+            teardown.down(request, world, found)
         screen.line(_closing(found, dry_run=dry_run))
     if context.as_json:
         document(
@@ -58,7 +58,7 @@ def down(
 
 
 def _closing(found: object, *, dry_run: bool) -> str:
-    from regdeploy.deployment.operations import Teardown  # noqa: PLC0415 - as above
+    from regdeploy.deployment.teardown import Teardown  # noqa: PLC0415 - as above
 
     assert isinstance(found, Teardown)
     if found.empty:

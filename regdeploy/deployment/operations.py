@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -28,14 +27,14 @@ from regdeploy.deployment.saved import fresh_text
 from regdeploy.deployment.settings import BY_NAME, Tls
 from regdeploy.deployment.spec import Resolved, Spec, flag_layer, plain
 from regdeploy.deployment.steps import WORDS, IssueCertificate
-from regdeploy.deployment.workload import STOP_TIMEOUT, is_ours
+from regdeploy.deployment.workload import is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
-from regdeploy.errors import CheckFailed, NotDeployed, RegdeployError, UsageError
+from regdeploy.errors import CheckFailed, NotDeployed, RegdeployError
 from regdeploy.files import refusal
 from regdeploy.frozen import frozen
 from regdeploy.host.folders import folder_facts, unsafe
-from regdeploy.host.lock import LOCK_FILE, Lock
+from regdeploy.host.lock import Lock
 from regdeploy.registry import users
 from regdeploy.registry.config import render_config
 from regdeploy.registry.variables import storage_driver
@@ -239,7 +238,7 @@ def carry_out(
             else state_after(planned.spec, planned.observed, planned.plan, application.image, world),
             replaced=None if error else kept_container(planned.spec, planned.observed, planned.plan),
         )
-        _remember(planned.spec, entry)
+        remember(planned.spec, entry)
 
 
 def order_settings(planned: Planned) -> AcmeSettings:
@@ -256,7 +255,7 @@ def order_settings(planned: Planned) -> AcmeSettings:
     return settings
 
 
-def _remember(spec: Spec, entry: Entry) -> None:
+def remember(spec: Spec, entry: Entry) -> None:
     """History must not turn a success into a failure: on a disk that is full, the deployment still stands."""
     with suppress(RegdeployError):
         record(Layout(spec.root).history, entry)
@@ -276,124 +275,6 @@ def first_login_shown(spec: Spec) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise refusal(path, error) from error
-
-
-@frozen
-class Teardown:
-    """What ``down`` takes away: containers by name, and where ``purge`` says so these paths, for good."""
-
-    spec: Spec
-    containers: tuple[ContainerFacts, ...]
-    paths: tuple[Path, ...]
-    purge: bool
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to take away."""
-        return not self.containers and not self.purge
-
-
-def plan_down(request: Request, world: World, *, purge: bool) -> Teardown:
-    """Look, and say what ``down`` would take away. Raises NotDeployed where nothing of a deployment is there."""
-    spec = resolve_request(request).spec
-    refuse_unsafe(spec.root, world.uid)
-    there = world.engine.observe(spec.name)
-    found = [container for container in (there.candidate, there.current, there.previous) if container]
-    ours = tuple(container for container in found if is_ours(container, spec.name))
-    paths = _paths(spec.root) if purge else ()
-    purge = bool(paths) or (purge and _is_leftover(spec.root))
-    if not ours and not purge and not is_saved(spec.root):
-        foreign = there.current
-        if foreign is not None:
-            raise NotDeployed(
-                f"container {foreign.name}",
-                "was not made by regdeploy, and is left alone",
-                f"`docker stop {foreign.name}` stops it",
-            )
-        raise NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
-    return Teardown(spec=spec, containers=ours, paths=paths, purge=purge)
-
-
-def _paths(root: Path) -> tuple[Path, ...]:
-    """What regdeploy lays out below ``root`` and finds there; whatever else lies there is not ours to delete."""
-    layout = Layout(root)
-    known = (
-        layout.data,
-        layout.certs,
-        layout.auth,
-        layout.config,
-        layout.acme,
-        layout.authority,
-        layout.secrets,
-        layout.history,
-        layout.saved,
-    )
-    return tuple(path for path in known if path.exists() or path.is_symlink())
-
-
-def _is_leftover(root: Path) -> bool:
-    """Whether ``root`` is what a purge leaves that was killed near its end: a folder with the lock, or with nothing."""
-    return root.is_dir() and {path.name for path in root.iterdir()} <= {LOCK_FILE}
-
-
-def down(request: Request, world: World, teardown: Teardown) -> Teardown:
-    """Stop (drained) and remove the deployment's containers; with paths in ``teardown``, delete those too.
-
-    ``teardown`` is what was shown and agreed to; what is there is looked at again under the lock, and anything that
-    was not in it raises UsageError. Killed at any moment, the same call goes on: regdeploy.toml goes last. Returns
-    what was taken away.
-    """
-    spec = teardown.spec
-    if not spec.root.exists():
-        _remove_containers(world, teardown.containers)
-        return teardown
-    with Lock(spec.root, "down"):
-        again = plan_down(request, world, purge=teardown.purge)
-        if not set(again.paths) <= set(teardown.paths) or not set(_names(again)) <= set(_names(teardown)):
-            raise UsageError(str(spec.root), "something was deployed meanwhile", "look again, then repeat the command")
-        started = time.monotonic()
-        world.timers.remove(spec.name)
-        _remove_containers(world, again.containers)
-        if again.purge:
-            _delete(spec, again.paths)
-        else:
-            _remember(
-                spec,
-                Entry(
-                    at=world.now(),
-                    operation="down",
-                    by=world.who,
-                    seconds=time.monotonic() - started,
-                    steps=tuple(("remove-container", name) for name in _names(again)),
-                    image=spec.image,
-                    version=regdeploy.__version__,
-                ),
-            )
-    if again.purge:
-        with suppress(OSError):  # something that is not ours lies there
-            spec.root.rmdir()
-    return again
-
-
-def _names(teardown: Teardown) -> tuple[str, ...]:
-    return tuple(container.name for container in teardown.containers)
-
-
-def _remove_containers(world: World, containers: tuple[ContainerFacts, ...]) -> None:
-    for container in containers:
-        world.engine.stop(container.name, STOP_TIMEOUT)
-        world.engine.remove(container.name)
-
-
-def _delete(spec: Spec, paths: tuple[Path, ...]) -> None:
-    for path in (*paths, spec.root / LOCK_FILE):
-        try:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise refusal(path, error) from error
 
 
 def user_without_password(request: Request) -> str:

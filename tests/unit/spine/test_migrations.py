@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from regdeploy.deployment import migrating, rollback
+from regdeploy.deployment import migrating, rollback, teardown
 from regdeploy.deployment.giving_back import GivingBack
 from regdeploy.deployment.migrating import Migrating, Wishes
 from regdeploy.engine.model import ContainerFacts, Mount, Publish
-from regdeploy.errors import RegdeployError, UsageError
+from regdeploy.errors import CheckFailed, RegdeployError, UsageError
 from regdeploy.registry.contents import missing
 from regdeploy.registry.inventory import read_inventory
 from tests.fakes.death import dying_before, full_disk_at
@@ -190,6 +190,16 @@ def test_a_rollback_killed_before_any_write_ends_the_next_time() -> None:
             assert host.old_one().name == "hub", write
             if over:
                 break
+
+
+def test_half_way_nothing_is_purged() -> None:
+    with a_host() as host:
+        with dying_before(40), suppress(Killed):
+            host.migrate()
+        with pytest.raises(CheckFailed, match="is being taken over"):
+            teardown.plan_down(host.request({}), host.world(), purge=True)
+        host.up({})
+        assert teardown.plan_down(host.request({}), host.world(), purge=True).paths
 
 
 def test_several_registries_must_be_told_apart() -> None:
