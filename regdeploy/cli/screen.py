@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Self, TextIO
 from regdeploy.deployment.checks import Check, Verdict
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.reporting import Event
-from regdeploy.deployment.steps import WORDS, FetchImage, IssueCertificate, Step, VerifyServing
+from regdeploy.deployment.steps import (
+    WORDS,
+    CopyData,
+    FetchImage,
+    IssueCertificate,
+    Step,
+    VerifyImages,
+    VerifyServing,
+)
 from regdeploy.errors import NeedsConfirmation
 
 if TYPE_CHECKING:
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 _LABELS: dict[type[Step], str] = {
     FetchImage: "image",
     IssueCertificate: "certificate",
+    CopyData: "images",
+    VerifyImages: "verified",
     VerifyServing: "container",
 }
 

@@ -32,7 +32,7 @@ MODE = 0o600
 MOST_BYTES = 2 << 20
 #: What says most about an operation, the most telling first.
 _TELLING = (
-    *("begin-migration", "activate-workload", "restart-workload", "issue-certificate", "install-certificate"),
+    *("copy-data", "activate-workload", "restart-workload", "issue-certificate", "install-certificate"),
     *("start-workload", "set-password", "save-spec"),
 )
 _PHRASES = dict(WORDS.values())

@@ -212,7 +212,7 @@ def status(request: Request, world: World) -> Status:
         observed=observed,
         container=current,
         image=world.engine.image(current.image_id) if current else observed.image,
-        version=registry_version(tuple(world.engine.logs(spec.name, _LOG_LINES, follow=False))) if current else "",
+        version=registry_version(tuple(world.engine.logs(current.name, _LOG_LINES, follow=False))) if current else "",
         served=served,
         certificate=stored,
         disk=disk,
@@ -221,12 +221,19 @@ def status(request: Request, world: World) -> Status:
         repositories=repositories_on_disk(data),
         drift=tuple(_drift(spec, observed, planned.flat, config_text)),
         problems=(
+            *_half_way(observed),
             *_problems(spec, observed, served, stored, disk, world.now()),
             *_renewal_problems(spec, observed, stored, runs, world.now()),
         ),
         runs=runs,
         renewed_by=_renewed_by(observed.timer, runs, world.now()),
     )
+
+
+def _half_way(observed: Observed) -> Iterator[str]:
+    if observed.migration is not None:
+        ways = "`regdeploy up` goes on with it, `regdeploy rollback` gives it back"
+        yield f"{observed.migration.name} is being taken over, and that is not at its end: {ways}"
 
 
 def _not_deployed(spec: Spec, found: ContainerFacts | None) -> NotDeployed:

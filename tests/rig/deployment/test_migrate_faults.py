@@ -89,6 +89,7 @@ def test_an_old_one_that_was_stopped_or_started_again_meanwhile_is_taken_over_al
     pushed = stock(5000, tags=2)
     command.mortal(45, *migrate)
     assert (command.root / "secrets" / "migration.json").exists()
+    assert "registry is being taken over, and that is not at its end" in command("status", code=4).out
     rig.clients.docker("restart", "registry")
     eventually(lambda: answers(5000))
     pushed.tags |= stock(5000, tags=4).tags
