@@ -13,7 +13,7 @@ from cryptography import x509
 from regdeploy.errors import AcmeError
 from regdeploy.tls.acme.account_life import change_account
 from regdeploy.tls.acme.directory import directory_facts
-from regdeploy.tls.acme.renewal_info import renewal_info
+from regdeploy.tls.acme.renewal_info import certificate_id, renewal_info
 from regdeploy.tls.acme.revoke import revoke
 from regdeploy.tls.acme.settings import Issued
 from tests.rig.acme.conftest import Client
@@ -65,11 +65,19 @@ def test_the_window_is_where_the_ca_was_told_to_put_it(other: Client, authority:
     assert info.retry_after == 24 * 3600
 
 
-def test_a_ca_that_offers_windows_and_does_not_know_replaces_issues_all_the_same(other: Client) -> None:
-    first = issue(other).bundle
-    second = issue(other, replaces=first.fullchain_pem).bundle
+def test_an_order_says_what_it_replaces_and_is_issued(authority: Acme2certifier, tmp_path: Path) -> None:
+    proxy = Flaky(tmp_path, authority.directory, authority.ca_bundle).start()
+    proxy.directory = proxy.directory.replace("/dir", "/directory")
+    client = Client(proxy, tmp_path / "state")
+    try:
+        first = issue(client).bundle
+        second = issue(client, replaces=first.fullchain_pem).bundle
+    finally:
+        proxy.stop()
     assert second.leaf.serial != first.leaf.serial
-    assert not [words for words in other.reports if "renewal" in words]
+    asked = [said.get("replaces") for request, said in proxy.said if "neworder" in request.lower() and said]
+    assert asked == [None, certificate_id(first.fullchain_pem)]
+    assert not [words for words in client.reports if "renewal" in words]
 
 
 def test_its_profiles_are_known_and_one_of_them_is_taken(other: Client, authority: Acme2certifier) -> None:
