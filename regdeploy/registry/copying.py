@@ -74,8 +74,8 @@ class Copier:
         work. Of a ``live`` source a blob that is just being written is looked at again. Raises OSError. However it
         ends, what was copied by then has its name.
         """
-        self._read_bytes = 0
-        done = 0
+        self._read_bytes = done = 0
+        tick(done)
         checked: list[str] = []
         copied: list[str] = []
         for digest, size in blobs.items():

@@ -173,9 +173,6 @@ class Transfer:
             self._copier.bring(blobs, pace.at, brought, live=live)
         finally:
             self._our_blobs.update(brought.linked, brought.copied)
-            if self._move and self._walk is not None:
-                for digest in self._our_blobs:
-                    self._walk.forget(digest)
         return brought
 
     def _put_files(self, look: Look, pace: Pace) -> list[str]:

@@ -58,10 +58,6 @@ class Walk:
         """The files that were there at the last look, blobs aside."""
         return set(self._files)
 
-    def forget(self, digest: str) -> None:
-        """Take a blob for one that was never there."""
-        self._blobs.pop(digest, None)
-
     def look(self) -> Look:
         """What there is, the first time; later what changed since the last time."""
         look = Look()

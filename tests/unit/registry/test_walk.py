@@ -98,6 +98,13 @@ def _tag_again(watched: Watched) -> dict[str, set[str]]:
     return {"files": {f"{tag}/current/link", f"{tag}/index/sha256/{hexa(watched.other)}/link"}}
 
 
+def _tag_by_another_algorithm(watched: Watched) -> dict[str, set[str]]:
+    digest = f"sha512:{'a' * 128}"
+    watched.stored.tag("team/app", "1", digest)
+    tag = "team/app/_manifests/tags/1"
+    return {"files": {f"{tag}/current/link", f"{tag}/index/sha512/{hexa(digest)}/link"}}
+
+
 def _tag_cut_short(watched: Watched) -> dict[str, set[str]]:
     watched.stored.link("team/app/_manifests/tags/1/index", watched.other)
     return {"files": {f"team/app/_manifests/tags/1/index/sha256/{hexa(watched.other)}/link"}}
@@ -206,7 +213,16 @@ def _replace_a_file_by_a_link(watched: Watched) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     "act",
     [
-        *(_push, _new_repository, _tag_again, _tag_cut_short, _tag_in_place, _untag, _untag_and_tag),
+        *(
+            _push,
+            _new_repository,
+            _tag_again,
+            _tag_by_another_algorithm,
+            _tag_cut_short,
+            _tag_in_place,
+            _untag,
+            _untag_and_tag,
+        ),
         *(_delete_manifest, _delete_and_push_again, _collect_a_blob, _collect_a_group, _finish_a_blob),
         *(_go_on_pushing, _end_a_push, _remove_a_repository, _remove_everything, _keep_a_schedule),
         *(_link_elsewhere, _replace_a_file_by_a_link),
@@ -228,13 +244,10 @@ def test_what_was_just_written_is_looked_at_again_since_its_time_may_not_change(
     assert walk.look().blobs == {}, "blobs never change"
 
 
-def test_a_forgotten_blob_is_new_where_it_is_found_again_and_not_gone_where_it_is_not(watched: Watched) -> None:
-    watched.walk.forget(watched.other)
-    shutil.rmtree(watched.stored.path(watched.other).parent)
+def test_what_a_killed_transfer_left_half_written_is_nothing(watched: Watched) -> None:
+    for path in (watched.tag("1"), watched.stored.path(watched.other)):
+        path.with_name(".regdeploy-link").write_text("half")
     assert found(watched.walk.look()) == {}
-    time.sleep(0.02)
-    watched.stored.write(watched.stored.path(watched.other), b"x")
-    assert found(watched.walk.look()) == {"blobs": {watched.other}}
 
 
 def test_a_folder_that_became_something_else_is_told_and_takes_nothing_away(watched: Watched, tmp_path: Path) -> None:
