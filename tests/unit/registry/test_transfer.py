@@ -169,6 +169,7 @@ def test_a_blob_of_another_size_in_the_target_is_replaced(stored: Stored, target
         Transfer(stored.data, target).run()
         assert open_one.read() == b"short", "who has it open keeps it"
     assert spoiled.read_bytes() == stored.path(digest).read_bytes()
+    assert spoiled.samefile(stored.path(digest)) == (target.parent == stored.data.parent)
 
 
 def test_what_a_killed_run_left_half_written_goes(stored: Stored, target: Path) -> None:
@@ -203,8 +204,8 @@ def test_a_push_goes_on_where_it_was_and_only_the_rest_is_copied(stored: Stored,
     path.write_bytes(b"z" * 300_000)  # another one under the same name
     transfer.catch_up()
     assert copy.read_bytes() == path.read_bytes()
-    for spoiled in (b"shorter", copy.read_bytes() + b"longer" * 100):
-        copy.write_bytes(spoiled)
+    for kept, added in ((7, b""), (None, b"longer" * 100)):
+        copy.write_bytes(copy.read_bytes()[:kept] + added)
         with path.open("ab") as data:
             data.write(b"end")
         transfer.catch_up()
@@ -239,6 +240,15 @@ def test_a_blob_of_another_algorithm_is_checked_by_it(stored: Stored, elsewhere:
     outcome = Transfer(stored.data, elsewhere, damaged="leave-out").run()
     assert [one.digest for one in outcome.damaged] == [bad]
     assert Stored(elsewhere).path(good).read_bytes() == b""
+
+
+def test_what_is_copied_has_its_name_after_a_while_and_not_only_at_the_end(tmp_path: Path, elsewhere: Path) -> None:
+    stored = Stored(tmp_path / "old")
+    for number in range(4000):
+        stored.blob(number.to_bytes(2))
+    seen = set()
+    Transfer(stored.data, elsewhere).run(lambda _progress: seen.add(len(list(elsewhere.rglob("data")))))
+    assert 256 <= min(seen - {0}) < 4000
 
 
 # What is damaged

@@ -244,10 +244,11 @@ def test_what_was_just_written_is_looked_at_again_since_its_time_may_not_change(
     assert walk.look().blobs == {}, "blobs never change"
 
 
-def test_what_a_killed_transfer_left_half_written_is_nothing(watched: Watched) -> None:
+def test_what_a_killed_transfer_left_half_written_is_nothing(watched: Watched, tmp_path: Path) -> None:
     for path in (watched.tag("1"), watched.stored.path(watched.other)):
         path.with_name(".regdeploy-link").write_text("half")
     assert found(watched.walk.look()) == {}
+    assert set(Walk(tmp_path).look().files) == watched.walk.files
 
 
 def test_a_folder_that_became_something_else_is_told_and_takes_nothing_away(watched: Watched, tmp_path: Path) -> None:
