@@ -13,7 +13,7 @@ from tests.rig.parts.command import Command
 from tests.rig.parts.deployed import names
 from tests.rig.parts.processes import eventually
 from tests.rig.parts.rig import Rig
-from tests.rig.parts.stock import Stock, stock
+from tests.rig.parts.stock import Pusher, Stock, stock
 
 from .test_migrate import answers, has_all, start
 
@@ -77,12 +77,22 @@ def test_killed_at_any_moment_it_goes_on(
     options = ("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes")
     moments = random.Random(4)
     pushed = again(rig, command)
-    for _ in range(12):
-        process = command.start(*(("up", "--yes") if (command.root / "regdeploy.toml").exists() else options))
-        time.sleep(moments.uniform(0.2, 1.5))
+    for number in range(100):
+        if number % 10 == 0:  # much to copy, and onto another disk
+            pusher = Pusher(5000)
+            pusher.manifest("large", str(number), pusher.image("large", size=20_000_000))
+            pusher.close()
+        begun = (command.root / "regdeploy.toml").exists()
+        process = command.start(*(("up", "--yes") if begun else options))
+        time.sleep(moments.uniform(0.2, 0.8))
         process.kill()
         process.communicate()
         if (command.root / "regdeploy.toml").exists() and not (command.root / "secrets" / "migration.json").exists():
+            has_all(pushed, 443, tls=True)
+            pushed = again(rig, command)
+        elif not answers(5000):
+            command(*ways_on(command, options)[0])
+            has_all(pushed, 443, tls=True)
             pushed = again(rig, command)
     command(*ways_on(command, options)[0])
     has_all(pushed, 443, tls=True)
