@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -79,12 +79,12 @@ class Transfer:
             look = Walk(self._source).look()
             copied, linked = [], 0
             for digest, size in look.blobs.items():
-                if not self._copier.lacks(digest, size):
-                    continue
-                if self._copier.links(digest):
-                    linked += size
-                else:
-                    copied.append(size)
+                if self._copier.lacks(digest, size):
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        if self._copier.links(digest):
+                            linked += size
+                        else:
+                            copied.append(size)
             small = (len(look.files) + len(look.blobs)) * BLOCKS_OF_A_LINK
             uploads = sum(self._size(path) for path in look.files if _grows(path))
             shared = self._move and same_disk(self._source, self._root)

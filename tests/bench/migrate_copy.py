@@ -44,13 +44,13 @@ class Case:
 
 
 def fill(stored: Stored, size: int) -> int:
-    """Put images of that many bytes into a folder, and a hundred tags each; returns how many bytes there are."""
+    """Put images of that many bytes into a folder, with ten tags each; returns how many bytes there are."""
     made = number = 0
     while made < size:
         wanted = [min(layer, max(1000, size - made)) for layer in _LAYERS]
         layers = [stored.described(stored.layer(f"team/app{number}", os.urandom(one))) for one in wanted]
         value = {"schemaVersion": 2, "mediaType": MANIFEST, "config": layers[-1], "layers": layers}
-        stored.manifest(f"team/app{number}", value, *(f"v{tag}" for tag in range(100)))
+        stored.manifest(f"team/app{number}", value, *(f"v{tag}" for tag in range(10)))
         made, number = made + sum(wanted), number + 1
     return made
 

@@ -165,3 +165,26 @@ def test_an_engine_that_is_killed_meanwhile_leaves_what_the_next_run_ends(
         has_all(pushed, 443, tls=True)
     finally:
         engine.stop()
+
+
+def test_podmans_service_is_refused_with_the_reason_before_anything_is_touched(
+    rig: Rig, command: Command, migrate: tuple[str, ...], tmp_path: Path
+) -> None:
+    short = rig.folder / "pod"  # a runroot of more than 50 characters is refused
+    storage = ("--root", str(tmp_path / "storage"), "--runroot", str(short), "--storage-driver", "vfs")
+    podman = ["podman", *storage, "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
+    archive = rig.images.save("registry:2.7", tmp_path / "registry.tar")
+    run([*podman, "load", "--quiet", "--input", str(archive)], rig.environ)
+    run([*podman, "create", "--name", "registry", "--network", "host", "registry:2.7"], rig.environ)
+    socket = tmp_path / "podman.sock"
+    service = subprocess.Popen([*podman, "system", "service", "--time=0", f"unix://{socket}"], env=rig.environ)
+    try:
+        eventually(socket.exists)
+        refused = command(*migrate, "--docker-host", f"unix://{socket}", code=2)
+        assert "podman" in refused.err.lower()
+        assert not (command.root / "regdeploy.toml").exists()
+    finally:
+        service.terminate()
+        service.wait(timeout=20)
+        run([*podman, "rm", "--force", "registry"], rig.environ)
+        run([*podman, "rmi", "--force", "--all"], rig.environ)
