@@ -11,8 +11,10 @@ from tests.rig.conftest import DOMAIN
 from tests.rig.parts.command import Command
 from tests.rig.parts.deployed import served
 from tests.rig.parts.flaky import Flaky
+from tests.rig.parts.images import Image, layer
 from tests.rig.parts.names import trusted
 from tests.rig.parts.pebble import Pebble
+from tests.rig.parts.programs import library
 from tests.rig.parts.rig import Rig
 
 PASSWORD = "correct horse battery staple"
@@ -52,3 +54,13 @@ def deployed(command: Command, domain: str, flaky: Flaky) -> str:
     command("up", "--domain", domain, *options, "--no-auth")
     flaky.asked.clear()
     return served()
+
+
+@pytest.fixture
+def broken(rig: Rig) -> Iterator[str]:
+    """An image that is a registry by all it says, and ends at once."""
+    base = library()["registry:3"]
+    script = layer({"bin/registry": b"#!/bin/sh\necho panic: no such luck\nexit 2\n"}, executable=("bin/registry",))
+    rig.images.load({"broken-registry:1": Image((*base.layers, script), base.config, base.architecture)})
+    yield "broken-registry:1"
+    rig.images.forget("broken-registry:1")

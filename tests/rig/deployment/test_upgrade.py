@@ -59,16 +59,6 @@ def upstream(rig: Rig, clean_engine: None) -> Iterator[Upstream]:
         rig.images.forget(REFERENCE)
 
 
-@pytest.fixture
-def broken(rig: Rig) -> Iterator[str]:
-    """An image that is a registry by all it says, and ends at once."""
-    base = library()["registry:3"]
-    script = layer({"bin/registry": b"#!/bin/sh\necho panic: no such luck\nexit 2\n"}, executable=("bin/registry",))
-    rig.images.load({"broken-registry:1": Image((*base.layers, script), base.config, base.architecture)})
-    yield "broken-registry:1"
-    rig.images.forget("broken-registry:1")
-
-
 def push(rig: Rig, port: str = PORT) -> None:
     """Have an image in the registry that must never be lost."""
     rig.images.random(f"localhost:{port}/precious:1")
