@@ -158,7 +158,7 @@ def test_images_in_s3_stay_there_and_are_served_over_https(
     variables = {"REGISTRY_STORAGE": "s3", "REGISTRY_STORAGE_REDIRECT_DISABLE": "true"}
     variables |= {f"REGISTRY_STORAGE_S3_{name.upper()}": value for name, value in s3.parameters.items()}
     start(rig, *(part for name, value in variables.items() for part in ("-e", f"{name}={value}")))
-    pushed = stock(5000, tags=5)
+    pushed = stock(5000, tags=2000)
     before = set(s3.objects())
     shown = command("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes").out
     assert "its images lie in the storage driver s3" in shown
