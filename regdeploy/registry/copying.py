@@ -26,6 +26,8 @@ from regdeploy.threads import in_thread
 #: What is synced and named at once, in bytes and in blobs: as much is done again after a kill.
 BATCH_BYTES = 128 * 1024 * 1024
 _BATCH = 256
+_LARGE = 16 * 1024 * 1024  # a blob that is larger, and than all others together, has two threads
+_WORKERS = max(2, min(4, os.cpu_count() or 1))
 _TICK = 0.1  # seconds between two reports
 _RETRIES = 2
 _YOUNG_NS = 2_000_000_000  # a blob that changed later may still be being written
@@ -170,10 +172,12 @@ class Copier:
     ) -> None:
         stop = threading.Event()
         pending: list[str] = []
+        total = sum(sizes[digest] for digest in copied)
 
         def copy(digest: str) -> _Verdict | None:
             path, temporary = blob_path(self._source, digest), self._temporary(digest)
-            return _verdict(digest, lambda: copy_blob(path, temporary, digest, self._count, stop))
+            beside = sizes[digest] > _LARGE and sizes[digest] * _WORKERS > total
+            return _verdict(digest, lambda: copy_blob(path, temporary, digest, self._count, stop, beside=beside))
 
         def settle(verdicts: Iterable[_Verdict]) -> None:
             for digest, why in verdicts:
@@ -185,7 +189,7 @@ class Copier:
                 self._name(pending, sizes, brought)
 
         try:
-            in_parallel(copied, copy, settle, tick, stop)
+            in_parallel(sorted(copied, key=sizes.__getitem__, reverse=True), copy, settle, tick, stop)
         finally:
             self._name(pending, sizes, brought)
 
@@ -261,8 +265,7 @@ def in_parallel(
     def drain() -> list[_Verdict]:
         return [done.popleft() for _ in range(len(done))]
 
-    workers = min(max(2, min(4, os.cpu_count() or 1)), len(digests))
-    running = {in_thread(run, "copy") for _ in range(workers)}
+    running = {in_thread(run, "copy") for _ in range(min(_WORKERS, len(digests)))}
     try:
         while running:
             finished, running = wait(running, _TICK, FIRST_EXCEPTION)

@@ -15,7 +15,9 @@ from types import FrameType
 import pytest
 
 from regdeploy.registry.copying import in_parallel
+from regdeploy.registry.hashing import Damaged, copy_blob
 from regdeploy.registry.transfer import Transfer
+from tests.rig.parts.images import digest as digest_of
 from tests.stored import Stored
 
 _CALLS: dict[Callable[..., object], str] = {os.fsync: "sync", os.replace: "name", os.unlink: "remove"}
@@ -90,6 +92,30 @@ def test_what_was_done_when_one_fails_counts_and_no_thread_goes_on() -> None:
     before = len(begun)
     time.sleep(0.1)
     assert len(begun) == before
+
+
+def test_hashing_can_have_a_thread_of_its_own_and_finds_the_same(tmp_path: Path) -> None:
+    content = os.urandom(3_000_001)
+    (tmp_path / "blob").write_bytes(content)
+    names: set[str] = set()
+    counted: list[int] = []
+
+    def count(size: int) -> None:
+        counted.append(size)
+        names.update(thread.name for thread in threading.enumerate())
+
+    def copy(digest: str) -> None:
+        stop = threading.Event()
+        copy_blob(str(tmp_path / "blob"), str(tmp_path / "copy"), digest, count, stop, beside=True)
+
+    copy(digest_of(content))
+    assert (tmp_path / "copy").read_bytes() == content
+    assert sum(counted) == len(content)
+    assert "hash" in names
+    with pytest.raises(Damaged, match="its content has another digest"):
+        copy(digest_of(content[1:]))
+    assert not (tmp_path / "copy").exists()
+    assert "hash" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_nothing_to_do_is_done_at_once() -> None:

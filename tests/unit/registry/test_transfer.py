@@ -223,14 +223,16 @@ def test_a_tag_written_in_place_at_once_is_not_missed(stored: Stored, target: Pa
 
 
 def test_a_large_blob_is_copied_and_checked_in_two_threads(stored: Stored, elsewhere: Path) -> None:
-    good, bad = stored.blob(size=17_000_001), stored.blob(size=17_000_002)
-    with stored.path(bad).open("r+b") as data:
-        data.seek(16_999_999)
+    digest = stored.blob(size=40_000_001)  # larger than all others together
+    Transfer(stored.data, elsewhere).run()
+    assert Stored(elsewhere).path(digest).read_bytes() == stored.path(digest).read_bytes()
+    shutil.rmtree(elsewhere)
+    with stored.path(digest).open("r+b") as data:
+        data.seek(39_999_999)
         data.write(b"\0\0")
     outcome = Transfer(stored.data, elsewhere, damaged="leave-out").run()
-    assert Stored(elsewhere).path(good).read_bytes() == stored.path(good).read_bytes()
-    assert [one.digest for one in outcome.damaged] == [bad]
-    assert not Stored(elsewhere).path(bad).exists()
+    assert [one.digest for one in outcome.damaged] == [digest]
+    assert not Stored(elsewhere).path(digest).exists()
 
 
 def test_a_blob_of_another_algorithm_is_checked_by_it(stored: Stored, elsewhere: Path) -> None:
