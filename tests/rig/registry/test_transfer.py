@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from regdeploy.errors import HostError
-from regdeploy.registry.inventory import Upload, differences, missing, read_inventory
+from regdeploy.registry.inventory import Kind, Upload, differences, missing, read_inventory
 from regdeploy.registry.proof import examine
 from regdeploy.registry.transfer import Transfer
 from tests.rig.parts.images import digest as digest_of
@@ -248,6 +248,20 @@ def test_root_without_privileges_can_read_all_that_is_brought(filled: Filled, ta
     assert owners == {0}
 
 
+def test_who_may_not_read_a_blob_is_told_so(elsewhere: Path) -> None:
+    elsewhere.parent.chmod(0o755)
+    stored = Stored(elsewhere)
+    stored.image("app", "1")
+    blob = stored.blob()
+    stored.path(blob).chmod(0o600)
+    child = os.fork()
+    if not child:
+        os.setresuid(4711, 4711, 4711)
+        found = [(one.kind, one.what) for one in read_inventory(elsewhere).problems]
+        os._exit(found != [(Kind.UNREADABLE, f"blob {blob} cannot be read: Permission denied")])
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_what_goes_into_anothers_folder_is_the_others(filled: Filled, tmp_path: Path, elsewhere: Path) -> None:
     stop(filled.registry)
     for path in (filled.data, *filled.data.rglob("*")):
@@ -256,10 +270,13 @@ def test_what_goes_into_anothers_folder_is_the_others(filled: Filled, tmp_path: 
     Transfer(filled.data, elsewhere, move=True).run()
     assert not list((filled.data / "docker/registry/v2/blobs").rglob("data"))
     assert {path.stat().st_uid for path in elsewhere.rglob("*")} == {0}
+    Stored(elsewhere).image("pushed/meanwhile", "1")
     Transfer(elsewhere, filled.data, move=True).run()
-    assert {path: facts[:4] + facts[5:] for path, facts in tree(filled.data).items() if facts[-1]} == {
-        path: facts[:4] + facts[5:] for path, facts in before.items() if facts[-1]
-    }
+    assert {path.stat().st_uid for path in filled.data.rglob("*")} == {4711}
+    shutil.rmtree(Stored(filled.data).repository("pushed"))
+    assert {
+        path: facts[:4] + facts[5:] for path, facts in tree(filled.data).items() if path in before and facts[-1]
+    } == {path: facts[:4] + facts[5:] for path, facts in before.items() if facts[-1]}
 
 
 @contextmanager

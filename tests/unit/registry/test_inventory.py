@@ -19,6 +19,7 @@ from regdeploy.registry.inventory import (
     missing,
     read_inventory,
 )
+from regdeploy.registry.layout import has_holes
 from regdeploy.registry.manifests import ManifestFacts
 from tests.stored import Stored, tree
 
@@ -236,6 +237,11 @@ def test_a_blob_with_holes_is_named_and_one_without_is_not(stored: Stored) -> No
     path = str(stored.path(holed).relative_to(stored.top))
     assert problems(stored) == [(Kind.SPARSE, path, f"blob {holed} has holes in its file")]
     assert read_inventory(stored.data).blobs == {whole: 100_000, holed: 100_000}
+
+
+def test_fewer_blocks_than_bytes_are_no_holes_where_the_file_system_compresses(tmp_path: Path) -> None:
+    (tmp_path / "whole").write_bytes(b"x" * 100_000)
+    assert not has_holes(str(tmp_path / "whole"), 100_000)
 
 
 def test_a_folder_in_the_place_of_a_blob_or_a_link_is_named(stored: Stored) -> None:
