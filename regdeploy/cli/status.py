@@ -15,7 +15,7 @@ from regdeploy.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from regdeploy.deployment.status import Status
+    from regdeploy.deployment.standing import Status
 
 _UNHEALTHY = 4
 _WATCH_SECONDS = 2.0
@@ -32,7 +32,7 @@ def status(
 ) -> int:
     """Show what is really there and served. Exit 0: all is well; 3: nothing is deployed; 4: something is wrong."""
     from regdeploy.cli.screen import columns, document  # noqa: PLC0415 - help needs nothing of this
-    from regdeploy.deployment.status import State  # noqa: PLC0415 - as above
+    from regdeploy.deployment.standing import State  # noqa: PLC0415 - as above
     from regdeploy.deployment.status import status as look  # noqa: PLC0415 - as above
 
     if watch and context.as_json:
@@ -77,7 +77,7 @@ def _rows(found: Status, now: datetime) -> Iterator[tuple[str, str]]:
 
 def _what_runs(found: Status, now: datetime) -> Iterator[tuple[str, str]]:
     from regdeploy.deployment.apply import describe_image  # noqa: PLC0415 - as above
-    from regdeploy.deployment.status import uptime  # noqa: PLC0415 - as above
+    from regdeploy.deployment.standing import uptime  # noqa: PLC0415 - as above
 
     container = found.container
     if container is None:
@@ -132,6 +132,8 @@ def _storage(found: Status) -> str:
     from regdeploy.deployment.checks import human_bytes  # noqa: PLC0415 - as above
     from regdeploy.deployment.layout import Layout  # noqa: PLC0415 - as above
 
+    if found.driver != "filesystem":
+        return f"the images lie in {found.driver}, which is not looked into"
     least = "at least " if found.used_is_minimum else ""
     count = f"{found.repositories} {'repository' if found.repositories == 1 else 'repositories'}"
     used, free = human_bytes(found.used_bytes), human_bytes(found.disk.free_bytes)

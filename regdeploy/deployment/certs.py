@@ -20,7 +20,7 @@ from regdeploy.deployment.reporting import Reporter
 from regdeploy.deployment.request import Request, deployed_spec, resolve_request
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.status import rfc3339, wants_renewal
+from regdeploy.deployment.standing import rfc3339, wants_renewal
 from regdeploy.deployment.world import World
 from regdeploy.errors import CertificateError, UsageError
 from regdeploy.frozen import frozen

@@ -191,11 +191,14 @@ def _room(source: Path, data: Path, *, move: bool) -> Iterator[Check]:
     from regdeploy.registry.transfer import Transfer  # noqa: PLC0415 - only where something is to be copied
 
     space = Transfer(source, data, move=move).needs()
-    if space.links:
-        yield ok("space", f"{data} is on the disk of the images: they are linked, not copied")
-    elif space.missing_bytes:
+    hint = "make room, choose a folder on another disk with --root, or move them with --move"
+    if space.missing_bytes:
         what = f"{human_bytes(space.bytes)} are to be copied and {human_bytes(space.free_bytes)} are free"
-        yield stop("space", what, "make room, choose a folder on another disk with --root, or move them with --move")
+        yield stop("space", what, hint)
+    elif space.missing_files:
+        yield stop("space", f"{space.files} files are to be made and the disk has room for {space.free_files}", hint)
+    elif space.links:
+        yield ok("space", f"{data} is on the disk of the images: they are linked, not copied")
     else:
         yield ok("space", f"{human_bytes(space.bytes)} to copy, {human_bytes(space.free_bytes)} free")
 

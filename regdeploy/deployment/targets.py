@@ -10,7 +10,7 @@ from regdeploy.deployment.history import Entry, Kept, State
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.status import wants_renewal
+from regdeploy.deployment.standing import wants_renewal
 from regdeploy.errors import UsageError
 from regdeploy.frozen import frozen
 from regdeploy.tls.renewal import due_at

@@ -49,6 +49,7 @@ def test_images_are_pushed_to_s3_and_pulled_from_it(command: Command, rig: Rig, 
     assert list((command.root / "data").iterdir()) == []
     assert str(command.root / "data") not in {mount["Source"] for mount in inspect(rig.clients)["Mounts"]}
 
+    assert "the images lie in s3, which is not looked into" in command("status").out
     command("plan", "--exit-code")
     extra.unlink()
     command("up", "--yes")

@@ -12,7 +12,7 @@ from regdeploy.deployment import status as module
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.plan import plan
 from regdeploy.deployment.spec import Resolved
-from regdeploy.deployment.status import State, Status, uptime
+from regdeploy.deployment.standing import State, Status, uptime
 from regdeploy.deployment.workload import Difference
 from regdeploy.engine.model import ContainerFacts, ObservedWorkload
 from regdeploy.host.disk import DiskFacts
@@ -290,3 +290,15 @@ def test_an_image_that_is_no_registry_is_drift_in_the_words_of_the_refusal() -> 
     assert [str(item) for item in module._drift(WAS.spec, found, (), CONFIG)] == [
         "image: is not a registry as regdeploy knows them: it runs `nginx` → a registry"
     ]
+
+
+def test_of_images_that_lie_elsewhere_nothing_is_said_that_nobody_looked_at() -> None:
+    found = seen(WAS, deployed(WAS, extra={"REGISTRY_STORAGE_S3_BUCKET": "images"}))
+    assert found.as_json()["storage"] == {
+        "driver": "s3",
+        "path": None,
+        "used_bytes": None,
+        "used_is_minimum": None,
+        "free_bytes": 41 * 10**9,
+        "repositories": None,
+    }

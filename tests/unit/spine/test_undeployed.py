@@ -18,7 +18,8 @@ from regdeploy.deployment.notify import Kind
 from regdeploy.deployment.renewing import Renewed, renew
 from regdeploy.deployment.runs import read_runs
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.status import Status, status
+from regdeploy.deployment.standing import Status
+from regdeploy.deployment.status import status
 from regdeploy.errors import VerifyFailed
 from regdeploy.registry.api import EndpointFacts
 from tests.certs import make_intermediate, make_leaf, make_root
