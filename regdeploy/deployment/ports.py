@@ -10,6 +10,10 @@ from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.workload import is_ours
 from regdeploy.host.ports import needs_root
 
+_PROXY = "docker-proxy"
+#: A power cut while a container was starting leaves that in the engine's books, and restoring them it binds the port.
+_RESTART_ENGINE = "restart the engine (`systemctl restart docker`): it kept the port for a container that never started"
+
 
 def port_checks(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Check]:
     """A port is free, ours, or held by something we replace anyway; else it is a stop that names the holder."""
@@ -26,6 +30,8 @@ def port_checks(spec: Spec, observed: Observed, host: HostFacts) -> Iterator[Che
         elif ours:
             whose = "this deployment's" if ours[0] in mine else "what it takes the place of"
             yield ok("ports", f"{port} is held by {ours[0]}, which is {whose}")
+        elif holder is not None and holder.command == _PROXY:
+            yield stop("ports", f"{port} is held by {_PROXY} (pid {holder.pid}) for no container", _RESTART_ENGINE)
         elif holder is not None:
             who = f"{holder.command} (pid {holder.pid})" if holder.pid else "another user's program"
             yield stop("ports", f"{port} is held by {who}", hint)

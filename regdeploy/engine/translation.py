@@ -40,7 +40,10 @@ def translated(where: str, url: str) -> Iterator[None]:
 def _from_answer(where: str, words: str, status: int | None) -> EngineError:
     words = str(words).strip()
     if any(taken in words for taken in _TAKEN):
-        hint = "`ss -ltnp` shows who has that port: stop it, or choose another one with --port"
+        hint = (
+            "`ss -ltnp` shows who has that port: stop it, or choose another one with --port; "
+            "where nobody has it, or docker-proxy for no container, restart the engine"
+        )
         return EngineError(where, words, hint, code="engine.port")
     if status == HTTPStatus.NOT_FOUND and "no such image" in words.lower():
         return ImageError(where, words, "`regdeploy up` fetches it", code="image.not-found")

@@ -271,6 +271,15 @@ NGINX = PortHolder(port=443, address="0.0.0.0", pid=712, command="nginx")
         ({}, Check("ports", OK, "443 is free")),
         ({"holders": {443: NGINX}}, Check("ports", STOP, "443 is held by nginx (pid 712)", SERVES)),
         (
+            {"holders": {443: replace(NGINX, command="docker-proxy")}},
+            Check(
+                "ports",
+                STOP,
+                "443 is held by docker-proxy (pid 712) for no container",
+                "restart the engine (`systemctl restart docker`): it kept the port for a container that never started",
+            ),
+        ),
+        (
             {"holders": {443: replace(NGINX, pid=None, command="")}},
             Check("ports", STOP, "443 is held by another user's program", SERVES),
         ),
