@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from tests.rig.parts.processes import Program, RigError, alive, of_folder, run, stop_pid
+from tests.rig.parts.processes import Program, RigError, alive, children, of_folder, run, stop_pid
 
 
 class DockerEngine:
@@ -89,14 +89,30 @@ class DockerEngine:
         if self._program is not None:
             self._program.kill()
 
+    def restart(self) -> Self:
+        """End it as systemd would, and start it again: its containers stop, and start if their policy says so."""
+        assert self._program is not None, "it was not started here"
+        self._program.stop()
+        return self.start()
+
     def power_cut(self) -> None:
         """End the engine and every process of its containers at once; what is on disk stays, for ``start``."""
+        doomed: list[int] = []
+        if self._program is not None:
+            os.kill(self._program.pid, signal.SIGSTOP)  # it starts no proxy any more
+            doomed += children(self._program.pid)
         self.kill()
-        for left in of_folder(self.folder):
+        doomed += of_folder(self.folder)  # the shims, which would see to the containers' ends
+        doomed += (pid for group in self._cgroups() for pid in _members(group))
+        for pid in doomed:
             with suppress(ProcessLookupError):
-                os.kill(left, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
         for mount in reversed(mounts_below(self.folder)):
             run(["umount", "--lazy", mount])
+        # The kernel lets go of network namespaces in its own time, and until then their ends answer for addresses.
+        for link in _links("master", self.bridge or "docker0"):
+            with suppress(RigError):
+                run(["ip", "link", "delete", link])
         shutil.rmtree(self.folder / "exec")  # /run is empty after a power cut
         (self.folder / "pid").unlink(missing_ok=True)
 
@@ -130,14 +146,22 @@ class DockerEngine:
             run(["ip", "address", "add", self._subnet, "dev", self.bridge])
             run(["ip", "link", "set", self.bridge, "up"])
 
+    def _cgroups(self) -> list[Path]:
+        """Those of its containers, the innermost first."""
+        hierarchies = Path("/sys/fs/cgroup")
+        parents = [*hierarchies.glob(f"*/{self.cgroup}"), *hierarchies.glob(self.cgroup)]
+        return [group for parent in parents for group in sorted(parent.glob("**/"), reverse=True)]
+
     def _remove_cgroups(self) -> None:
         """Remove its cgroups, and first the processes in them: those of containers whose engine was killed."""
-        hierarchies = Path("/sys/fs/cgroup")
-        for parent in [*hierarchies.glob(f"*/{self.cgroup}"), *hierarchies.glob(self.cgroup)]:
-            for group in sorted(parent.glob("**/"), reverse=True):
-                for pid in (group / "cgroup.procs").read_text().split():
-                    stop_pid(int(pid), 0)
-                _remove_when_empty(group)
+        for group in self._cgroups():
+            for pid in _members(group):
+                stop_pid(pid, 0)
+            _remove_when_empty(group)
+
+
+def _members(group: Path) -> list[int]:
+    return [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
 
 
 def mounts_below(folder: Path) -> list[str]:
@@ -147,9 +171,12 @@ def mounts_below(folder: Path) -> list[str]:
 
 
 def _has_link(name: str) -> bool:
+    return name in _links()
+
+
+def _links(*which: str) -> list[str]:
     # Not by /sys/class/net: that shows the network namespace in which /sys was mounted.
-    links = json.loads(run(["ip", "-json", "link", "show"]))
-    return any(link["ifname"] == name for link in links)
+    return [link["ifname"] for link in json.loads(run(["ip", "-json", "link", "show", *which]) or "[]")]
 
 
 def _remove_when_empty(group: Path, seconds: float = 2) -> None:

@@ -114,6 +114,13 @@ def of_folder(folder: Path) -> Iterator[int]:
                 yield int(entry.name)
 
 
+def children(parent: int) -> list[int]:
+    """The processes that a process has started itself and that have not ended."""
+    return [
+        int(pid) for task in Path(f"/proc/{parent}/task").iterdir() for pid in (task / "children").read_text().split()
+    ]
+
+
 def tail(log: Path, lines: int = 20) -> str:
     """The last lines of a log."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
