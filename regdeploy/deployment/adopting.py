@@ -12,6 +12,7 @@ from regdeploy.deployment.origins import FILESYSTEM
 from regdeploy.deployment.request import read_text
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
+from regdeploy.deployment.workload import CARRIED
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
 from regdeploy.errors import ImageError, UsageError
@@ -32,12 +33,24 @@ def read(container: ContainerFacts, world: World) -> Handmade:
     return read_handmade(container, image, (config or b"").decode("utf-8", "replace"), generation)
 
 
-def access_of(handmade: Handmade, world: World) -> str:
+def _access_of(handmade: Handmade, world: World) -> str:
     """The text of its htpasswd, wherever that lies; empty where anybody may do anything. Raises EngineError."""
     if not handmade.htpasswd_inside:
         return ""
     text = world.engine.read_file(handmade.container.name, handmade.htpasswd_inside)
     return (text or b"").decode("utf-8", "replace")
+
+
+def _files_of(handmade: Handmade, world: World) -> Mapping[str, str]:
+    """The text of each file that its variables name, by variable. Raises EngineError; UsageError where one lacks."""
+    texts: dict[str, str] = {}
+    for variable, path in handmade.files.items():
+        content = world.engine.read_file(handmade.container.name, path)
+        if content is None:
+            what = f"{variable} is {path}, which is no file there: it would not get at its images"
+            raise UsageError(f"container {handmade.container.name}", what, "mount that file, and try again")
+        texts[variable] = content.decode("utf-8", "replace")
+    return texts
 
 
 def adoptable(container: ContainerFacts, world: World, spec: Spec) -> Handmade | None:
@@ -71,15 +84,15 @@ def _image(handmade: Handmade) -> Mapping[str, object]:
 def to_migration(
     spec: Spec,
     handmade: Handmade,
-    access: str,
+    world: World,
     *,
     leave_damaged: bool = False,
     full: bool = False,
     move: bool = False,
 ) -> Migration:
-    """What there is to take over, with ``access`` of :func:`access_of`.
+    """What there is to take over.
 
-    Raises UsageError where its images cannot be had, or would be mixed with others.
+    Raises UsageError where its images cannot be had, or would be mixed with others, and EngineError.
     """
     data, origin = Layout(spec.root).data, handmade.origin
     source = origin.path
@@ -96,15 +109,17 @@ def to_migration(
     elif source is not None and not _copied_before(spec, handmade) and (there := repository_names(data)):
         what = f"holds {len(there)} repositories already"
         raise UsageError(str(data), what, "choose another folder with --root, so that nothing is mixed")
+    files = _files_of(handmade, world)
     return Migration(
         container=handmade.container.id,
         name=handmade.container.name,
         restart_policy=handmade.container.restart_policy,
         source=source,
         restart_retries=handmade.container.restart_retries,
-        htpasswd=access,
+        htpasswd=_access_of(handmade, world),
         http_secret=handmade.http_secret.reveal() if handmade.http_secret else "",
-        variables=tuple(sorted(handmade.variables.items())),
+        variables=tuple(sorted({**handmade.variables, **{name: f"{CARRIED}/{name}" for name in files}}.items())),
+        files=tuple(sorted(files.items())),
         leave_damaged=leave_damaged,
         full=full,
         move=move and source is not None,

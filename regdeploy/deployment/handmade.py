@@ -39,7 +39,8 @@ class Handmade:
     ``tls`` (certificate, key) and ``htpasswd`` are paths of the host, None where there is none or it is not a file of
     the host: then ``left`` says so. ``htpasswd_inside`` is the path as the registry sees it, empty where anybody may
     do anything. ``published`` are the ports that lead to the registry itself, in the engine's order; one in the host's
-    network publishes what it listens on. ``variables`` are the settings that are carried over.
+    network publishes what it listens on. ``variables`` are the settings that are carried over, and ``files`` those of
+    them that name a file of the container, by name.
     """
 
     container: ContainerFacts
@@ -50,6 +51,7 @@ class Handmade:
     htpasswd_inside: str = ""
     http_secret: Secret | None = None
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: Mapping[str, str] = field(default_factory=dict)
     left: tuple[Left, ...] = ()
 
     @property
@@ -124,7 +126,7 @@ def read_handmade(
     pair = [host_path(container, path) for path in kept.tls or ()]
     certificate, key = pair or (None, None)
     htpasswd = host_path(container, kept.htpasswd) if kept.htpasswd else None
-    read = (*(kept.tls or ()), *filter(None, (kept.htpasswd, origin.inside)))
+    read = (*(kept.tls or ()), *kept.files.values(), *filter(None, (kept.htpasswd, origin.inside)))
     return Handmade(
         container=container,
         origin=origin,
@@ -134,10 +136,11 @@ def read_handmade(
         htpasswd_inside=kept.htpasswd,
         http_secret=kept.http_secret,
         variables={**kept_environment(container, image), **kept.variables},
+        files=kept.files,
         left=(
             *kept.left,
             *_unreachable(kept, pair, htpasswd),
-            *left_behind(container, image, files=kept.files, read=read, published=published),
+            *left_behind(container, image, read=read, published=published),
         ),
     )
 

@@ -130,6 +130,11 @@ class Layout:
         return self.secrets / "environment"
 
     @property
+    def carried(self) -> Path:
+        """Files that those variables name, such as the key to a bucket; in the container they are below /carried."""
+        return self.secrets / "carried"
+
+    @property
     def first_password(self) -> Path:
         """The generated password, until it has been shown once."""
         return self.secrets / "first-password"

@@ -53,18 +53,16 @@ def left_behind(
     container: ContainerFacts,
     image: ImageFacts | None,
     *,
-    files: tuple[str, ...],
     read: tuple[str, ...],
     published: tuple[Publish, ...],
 ) -> Iterator[Left]:
     """All of the container's that has no counterpart.
 
-    ``files`` are those in the container that a setting names which is carried over all the same, ``read`` the files
-    and folders in there that were understood, ``published`` the ports that lead to the registry.
+    ``read`` are the files and folders in there that were understood, ``published`` the ports that lead to the registry.
     """
     yield from _life(container)
     yield from _networks(container, published)
-    yield from _mounts(container, files, read)
+    yield from _mounts(container, read)
     yield from _environment(container, image)
     yield from _logs(container)
     yield from _rights(container)
@@ -103,14 +101,12 @@ def _networks(container: ContainerFacts, published: tuple[Publish, ...]) -> Iter
             yield Left("--publish", value, "regdeploy publishes nothing but the registry itself")
 
 
-def _mounts(container: ContainerFacts, files: tuple[str, ...], read: tuple[str, ...]) -> Iterator[Left]:
+def _mounts(container: ContainerFacts, read: tuple[str, ...]) -> Iterator[Left]:
     understood = [mount_of(container, path) for path in (*read, *_configs(container))]
     for mount in container.mounts:
         named = mount.kind == "bind" or (mount.kind == "volume" and not mount.anonymous)
         if named and mount not in understood and not any(_is_below(mount, path) for path in read):
             yield Left("--volume", f"{mount.source}:{mount.target}", "regdeploy mounts its own folders")
-    for path in files:
-        yield Left("file", path, "a setting names it, and it is not there in regdeploy's container")
 
 
 def _configs(container: ContainerFacts) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regdeploy.deployment import operations
-from regdeploy.deployment.adopting import access_of, migrated_settings, read, to_migration
+from regdeploy.deployment.adopting import migrated_settings, read, to_migration
 from regdeploy.deployment.check import Check, ok, stop, warning
 from regdeploy.deployment.checks import checks, human_bytes
 from regdeploy.deployment.generations import lost_between
@@ -108,11 +108,10 @@ def plan_migration(request: Request, world: World, wishes: Wishes, *, password: 
     keep = wishes.keep_localhost is not False
     resolved = resolve_request(request, migrated_settings(handmade, keep_localhost=keep))
     _refuse_plain(resolved.spec)
-    access = access_of(handmade, world)
     migration = to_migration(
         resolved.spec,
         handmade,
-        access,
+        world,
         leave_damaged=wishes.leave_damaged,
         full=wishes.full,
         move=wishes.move,

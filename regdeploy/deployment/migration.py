@@ -17,6 +17,7 @@ from regdeploy.frozen import frozen
 
 #: How the names of a certificate and key begin from now on that lay where links of ours belong.
 OWN = "own-"
+_PAIRS = ("variables", "files")
 _HINT = "move that file away, and run `regdeploy migrate-to-https` again"
 
 
@@ -27,7 +28,8 @@ class Migration:
     ``container`` is its id, ``name`` and ``restart_policy`` (with its retries) what it had; ``source`` is the host's
     folder with its images, None where there is nothing to copy: they lie in ROOT/data already, or outside this host.
     ``htpasswd`` is the text of the file with those who could log in, empty where anybody could. ``http_secret`` is its
-    secret for uploads, empty for one that nobody knows; ``variables`` are its settings that regdeploy has none for.
+    secret for uploads, empty for one that nobody knows; ``variables`` are its settings that regdeploy has none for, and
+    ``files`` (name, text) the files that they name.
     ``leave_damaged`` goes on without blobs that are damaged, ``full`` hashes every blob at the end, ``move`` removes
     each blob from the source once its copy is safe. ``moved_from`` is the root folder that the deployment had, where it
     is one of regdeploy's own.
@@ -41,6 +43,7 @@ class Migration:
     htpasswd: str = field(default="", repr=False)
     http_secret: str = field(default="", repr=False)
     variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    files: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     leave_damaged: bool = False
     full: bool = False
     move: bool = False
@@ -56,7 +59,7 @@ def from_json(text: str, where: Path) -> Migration:
     try:
         values: Mapping[str, Any] = json.loads(text)
         paths = {name: Path(values[name]) if values[name] else None for name in ("source", "moved_from")}
-        variables = tuple((str(name), str(value)) for name, value in values["variables"])
-        return Migration(**{**values, **paths, "variables": variables})
+        pairs = {name: tuple((str(key), str(text)) for key, text in values.get(name, ())) for name in _PAIRS}
+        return Migration(**{**values, **paths, **pairs})
     except (ValueError, TypeError, KeyError) as error:
         raise HostError(str(where), "does not say which registry is being taken over", _HINT) from error

@@ -110,5 +110,7 @@ def _keep(observed: Observed) -> tuple[Step, ...]:
         names = ", ".join(before.name for before, _ in observed.aside)
         steps.append(MoveAside(files=observed.aside, why=f"{names} will be links to what is current"))
     if observed.variables != observed.extra:
-        steps.append(KeepSettings(variables=migration.variables, why=f"{migration.name} has them"))
+        steps.append(
+            KeepSettings(variables=migration.variables, files=migration.files, why=f"{migration.name} has them")
+        )
     return tuple(steps)

@@ -128,7 +128,7 @@ def _planned_up(request: Request, world: World, password: Secret | None) -> Plan
     if handmade is None:
         return planned(resolved, world, password, view=view)
     resolved = resolve_request(request, adopting.adopted_settings(handmade, spec))
-    migration = adopting.to_migration(resolved.spec, handmade, adopting.access_of(handmade, world))
+    migration = adopting.to_migration(resolved.spec, handmade, world)
     return planned(resolved, world, password, migration=migration)
 
 

@@ -114,9 +114,10 @@ class KeepAccess(Step):
 
 @frozen
 class KeepSettings(Step):
-    """Write the registry's further variables, which regdeploy has no setting for."""
+    """Write the registry's further variables, which regdeploy has no setting for, and the files that they name."""
 
     variables: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @frozen

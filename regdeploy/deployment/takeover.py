@@ -33,7 +33,7 @@ from regdeploy.deployment.steps import (
 )
 from regdeploy.deployment.world import World
 from regdeploy.errors import VerifyFailed
-from regdeploy.files import refusal, sync_folder, write_whole
+from regdeploy.files import make_folder, refusal, sync_folder, write_whole
 from regdeploy.registry import users
 
 if TYPE_CHECKING:
@@ -113,6 +113,10 @@ class Takeover:
     def _keep_settings(self, step: KeepSettings) -> None:
         from regdeploy.registry.variables import write_extra  # noqa: PLC0415 - only where something is carried over
 
+        if step.files:
+            make_folder(self._layout.carried, 0o700)
+        for name, text in step.files:
+            write_whole(self._layout.carried / name, text.encode(), 0o600)
         write_whole(self._layout.environment, write_extra(dict(step.variables)).encode(), 0o600)
 
     def _keep_access(self, step: KeepAccess) -> str:

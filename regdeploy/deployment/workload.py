@@ -34,6 +34,8 @@ PIDS_LIMIT = 1024
 #: The ports inside the container.
 _PLAIN, _HTTPS = _INSIDE = (5000, 443)
 LOOPBACK = "127.0.0.1"
+#: Where the container finds the files of :attr:`Layout.carried`.
+CARRIED = "/carried"
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = 5
 
@@ -62,6 +64,8 @@ def desired_workload(
     mounts.append(Mount(source=str(layout.config), target=config_folder(generation), read_only=True))
     if tls_domain is not None:
         mounts.append(Mount(source=str(layout.certs), target="/certs", read_only=True))
+    if any(value.startswith(f"{CARRIED}/") for value in extra.values()):
+        mounts.append(Mount(source=str(layout.carried), target=CARRIED, read_only=True))
     if spec.auth:
         mounts.append(Mount(source=str(layout.auth), target="/auth", read_only=True))
     variables = {name: value for name, value in image.environment.items() if name.startswith("REGISTRY_")}

@@ -98,7 +98,7 @@ class Carried:
     ``variables`` are to be set in the new container; those in ``secret`` hold secrets. ``driver`` keeps the images,
     and ``rootdirectory`` is where they lie in the old container, empty for any but ``filesystem``. ``htpasswd`` and
     ``tls`` (certificate, key) are paths in the old container, empty and None where there is none; ``port`` is the one
-    inside it, 0 for none. ``files`` are further paths there that ``variables`` name. ``left`` holds no secret.
+    inside it, 0 for none. ``files`` are further paths there, by the variable that names each. ``left`` holds no secret.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -109,7 +109,7 @@ class Carried:
     tls: tuple[str, str] | None = None
     http_secret: Secret | None = None
     port: int = _PORT
-    files: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     left: tuple[Left, ...] = ()
 
 
@@ -141,7 +141,7 @@ def carried(configuration: Mapping[str, object], generation: Generation = Genera
         tls=(pair[0], pair[1]) if all(pair) else None,
         http_secret=Secret(str(secret)) if secret else None,
         port=port,
-        files=tuple(value for name, value in variables.items() if name.endswith("KEYFILE")),
+        files={name: value for name, value in variables.items() if name.endswith("KEYFILE")},
         left=(*unkept, *lost),
     )
 

@@ -153,11 +153,15 @@ def s3(tmp_path: Path) -> Iterator[S3]:
 
 
 def test_images_in_s3_stay_there_and_are_served_over_https(
-    rig: Rig, command: Command, domain: str, acme: tuple[str, ...], s3: S3
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...], s3: S3, tmp_path: Path
 ) -> None:
     variables = {"REGISTRY_STORAGE": "s3", "REGISTRY_STORAGE_REDIRECT_DISABLE": "true"}
     variables |= {f"REGISTRY_STORAGE_S3_{name.upper()}": value for name, value in s3.parameters.items()}
-    start(rig, *(part for name, value in variables.items() for part in ("-e", f"{name}={value}")))
+    variables["REGISTRY_STORAGE_S3_KEYFILE"] = "/etc/key.json"  # which Google's driver has: here it is only carried
+    key = tmp_path / "key.json"
+    key.write_text("a file that a setting names")
+    options = [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]
+    start(rig, *options, "-v", f"{key}:/etc/key.json:ro")
     pushed = stock(5000, tags=2000)
     before = set(s3.objects())
     shown = command("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes").out
@@ -165,6 +169,9 @@ def test_images_in_s3_stay_there_and_are_served_over_https(
     assert SECRET_KEY not in shown
     has_all(pushed, 443, tls=True)
     assert set(s3.objects()) == before
+    found = inspect(rig.clients)["Config"]["Env"]
+    (named,) = [line for line in found if line.startswith("REGISTRY_STORAGE_S3_KEYFILE=")]
+    assert rig.clients.docker("exec", "registry", "cat", named.partition("=")[2]) == "a file that a setting names"
     assert list((command.root / "data").iterdir()) == []
     assert command("plan", "--exit-code").code == 0
 

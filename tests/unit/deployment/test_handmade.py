@@ -257,9 +257,11 @@ def test_what_goes_on_is_what_the_generation_that_is_to_run_knows() -> None:
     assert left.item.startswith("reporting")
 
 
-def test_a_file_that_a_setting_names_is_told() -> None:
-    told = read(container(), "storage: {gcs: {bucket: images, keyfile: /etc/key.json}}")
-    assert [left.value for left in told.left if left.item == "file"] == ["/etc/key.json"]
+def test_a_file_that_a_setting_names_comes_along() -> None:
+    key = Mount(source="/srv/key.json", target="/etc/key.json", kind="bind", read_only=True)
+    told = read(container(mounts=(key,)), "storage: {gcs: {bucket: images, keyfile: /etc/key.json}}")
+    assert told.files == {"REGISTRY_STORAGE_GCS_KEYFILE": "/etc/key.json"}
+    assert told.left == ()
 
 
 def test_a_configuration_that_is_no_yaml_is_refused_without_a_word_of_it() -> None:

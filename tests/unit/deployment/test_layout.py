@@ -46,6 +46,7 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "copied_from": "secrets/copied-from",
         "moved_images": "secrets/moved-images",
         "environment": "secrets/environment",
+        "carried": "secrets/carried",
         "first_password": "secrets/first-password",
         "saved": "regdeploy.toml",
         "history": "history.jsonl",

@@ -34,8 +34,8 @@ def container(**changes: Any) -> ContainerFacts:
     return ContainerFacts(id="1f", name="old", state="running", **{**usual, **changes})
 
 
-def left(files: tuple[str, ...] = (), **changes: Any) -> str:
-    told = left_behind(container(**changes), IMAGE, files=files, read=("/var/lib/registry",), published=(REGISTRY,))
+def left(**changes: Any) -> str:
+    told = left_behind(container(**changes), IMAGE, read=("/var/lib/registry",), published=(REGISTRY,))
     return "\n".join(" | ".join(each) for each in told)
 
 
@@ -116,12 +116,6 @@ def test_a_folder_that_was_not_understood_is_told_and_one_without_a_name_is_not(
 def test_a_config_that_lies_elsewhere_is_understood_where_it_is_served_from() -> None:
     mounts = (DATA, Mount("/srv/conf", "/conf"))
     assert left(mounts=mounts, command=("serve", "/conf/my.yaml")) == ""
-
-
-def test_a_setting_that_names_a_file_is_told_for_want_of_that_file() -> None:
-    assert left(("/extra/key.json",)) == (
-        "file | /extra/key.json | a setting names it, and it is not there in regdeploy's container"
-    )
 
 
 def test_proxies_and_logins_of_clouds_are_kept_and_other_variables_told_by_name_alone() -> None:

@@ -148,7 +148,7 @@ def test_a_driver_chosen_by_variables_alone_takes_the_place_of_the_images() -> N
 def test_google_and_azure_keep_what_no_name_of_a_variable_can_hold() -> None:
     found = of("storage: {gcs: {bucket: b, keyfile: /key.json}}")
     assert found.variables == {"REGISTRY_STORAGE_GCS_BUCKET": "b", "REGISTRY_STORAGE_GCS_KEYFILE": "/key.json"}
-    assert found.files == ("/key.json",)
+    assert found.files == {"REGISTRY_STORAGE_GCS_KEYFILE": "/key.json"}
     found = of("storage: {gcs: {bucket: b, credentials: {private_key: x}}}")
     assert found.variables["REGISTRY_STORAGE_GCS_CREDENTIALS"] == '{"private_key": x}'
     found = of("storage: {azure: {container: c, max_retries: 10}}")
