@@ -93,6 +93,24 @@ def test_it_serves_over_https_with_every_image_and_the_old_one_is_kept(name: str
             host.migrate()
 
 
+def test_a_file_that_a_setting_names_comes_along_and_without_it_nothing_is_touched() -> None:
+    variable = "REGISTRY_STORAGE_FILESYSTEM_KEYFILE"
+    with a_host() as host:
+        old = replace(host.old_one(), environment={variable: "/etc/key.json"})
+        host.engine.host.containers[old.name] = old
+        with pytest.raises(UsageError, match=r"/etc/key\.json, which is no file there"):
+            host.migrate()
+        assert host.old_one() == old
+        assert not host.root.exists()
+        host.engine.host.files[old.id] = {"/etc/key.json": b"the key"}
+        host.migrate()
+        ours = host.engine.host.containers["registry"]
+        (mount,) = [mount for mount in ours.mounts if mount.target == "/carried"]
+        path = Path(mount.source) / ours.environment[variable].removeprefix("/carried/")
+        assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"the key", 0o600)
+        assert host.plan({}).plan.text() == ""
+
+
 @pytest.mark.parametrize(("end", "first"), [("up", 1), ("migrate", 2), ("rollback", 3)])
 def test_killed_before_any_write_each_way_on_leads_to_a_registry_with_everything_in_it(end: str, first: int) -> None:
     for write in itertools.count(first, 3):  # between them, every write there is
