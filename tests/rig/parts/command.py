@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -44,6 +46,18 @@ class Command:
         )
         return result
 
+    def typed(self, keys: str, *arguments: str, code: int = 0) -> Result:
+        """Run it for somebody who sits at a terminal and types ``keys``; what it prints is not a terminal's."""
+        ours, theirs = pty.openpty()
+        try:
+            os.write(ours, keys.encode())
+            result = self._run([sys.executable, "-m", "regdeploy", *arguments], theirs, {})
+        finally:
+            os.close(ours)
+            os.close(theirs)
+        assert result.code == code, f"regdeploy {' '.join(arguments)} ended with {result.code}\n{result.err}"
+        return result
+
     def mortal(self, writes: int, *arguments: str, text: str = "") -> Result:
         """Run it so that it is killed before that write; 0 lets it live and puts their number last on stderr."""
         return self._run([sys.executable, "-m", "tests.rig.parts.mortal", str(writes), *arguments], text, {})
@@ -61,13 +75,15 @@ class Command:
             preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - sets one signal, takes no lock
         )
 
-    def _run(self, command: list[str], text: str, environ: Mapping[str, str]) -> Result:
+    def _run(self, command: list[str], given: str | int, environ: Mapping[str, str]) -> Result:
+        """``given`` is the text of its stdin, or the file that is that."""
+        stdin: dict[str, Any] = {"input": given} if isinstance(given, str) else {"stdin": given}
         # In a folder of its own: a regdeploy.toml beside the tests must not be read.
         done = subprocess.run(
             command,
             env={**self.environ, "PYTHONPATH": str(Path(__file__).parents[3]), **environ},
             cwd=self._folder,
-            input=text,
+            **stdin,
             capture_output=True,
             text=True,
             timeout=_LONGEST,
