@@ -8,8 +8,6 @@ from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.request import read_text
 from regdeploy.files import make_folder, refusal, switch_link, sync_folder, write_whole
 
-_RETIRED = "regdeploy.toml.moved"
-
 
 def bring(old_root: Path, root: Path) -> None:
     """Have in ``root`` what ``old_root`` has, file by file, each whole; regdeploy.toml last. Raises HostError.
@@ -45,10 +43,10 @@ def bring_back(root: Path) -> None:
 
 def retire(old_root: Path) -> None:
     """Give regdeploy.toml in ``old_root`` another name: no command takes that folder for a deployment any more."""
-    saved = Layout(old_root).saved
+    saved, retired = Layout(old_root).saved, Layout(old_root).retired
     try:
         if saved.exists():
-            saved.replace(saved.with_name(_RETIRED))
+            saved.replace(retired)
             sync_folder(old_root)
     except OSError as error:
         raise refusal(saved, error) from error

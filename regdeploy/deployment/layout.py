@@ -145,6 +145,11 @@ class Layout:
         return self.root / "regdeploy.toml"
 
     @property
+    def retired(self) -> Path:
+        """The saved spec of a deployment that has moved to another root folder."""
+        return self.root / "regdeploy.toml.moved"
+
+    @property
     def history(self) -> Path:
         """One line an operation."""
         return self.root / "history.jsonl"

@@ -22,7 +22,7 @@ from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.obtain import acme_settings
 from regdeploy.deployment.plan import Plan, plan
 from regdeploy.deployment.reporting import Reporter
-from regdeploy.deployment.request import Request, is_saved, read_text, resolve_request
+from regdeploy.deployment.request import Request, is_saved, read_text, resolve_request, root_of
 from regdeploy.deployment.saved import fresh_text
 from regdeploy.deployment.settings import BY_NAME, Tls
 from regdeploy.deployment.spec import Resolved, Spec, flag_layer, plain
@@ -138,7 +138,7 @@ def _planned_move(
     """The plan by which a deployment that lies in another folder moves here; None where it does not."""
     from regdeploy.deployment import relocating  # noqa: PLC0415 - only where something of ours runs from elsewhere
 
-    old_root = relocating.root_of(current)
+    old_root = root_of(current)
     if old_root is None or old_root == resolved.spec.root:
         return None
     resolved = resolve_request(request, relocating.values_at(old_root))

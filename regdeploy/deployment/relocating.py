@@ -16,18 +16,9 @@ from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.request import saved_values
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
-from regdeploy.engine.model import ContainerFacts
 from regdeploy.host.folders import folder_facts
 from regdeploy.registry.variables import storage_driver
 from regdeploy.secret import Secret
-
-_CONFIG_FOLDERS = ("/etc/docker/registry", "/etc/distribution")
-
-
-def root_of(container: ContainerFacts) -> Path | None:
-    """The root folder of a container of ours, by what is mounted in it; None where that is not to be seen."""
-    configs = (Path(mount.source) for mount in container.mounts if mount.target in _CONFIG_FOLDERS)
-    return next((path.parent for path in configs if (path.parent / "regdeploy.toml").exists()), None)
 
 
 def values_at(root: Path) -> dict[str, object]:

@@ -20,11 +20,14 @@ from regdeploy.deployment.spec import (
     toml_layer,
 )
 from regdeploy.deployment.values import DEFAULT_ROOT
+from regdeploy.engine.model import ContainerFacts
 from regdeploy.errors import NotDeployed, UsageError
 from regdeploy.files import refusal
 from regdeploy.frozen import frozen
+from regdeploy.registry.images import Generation, config_folder
 
 FILE_NAME = "regdeploy.toml"
+_CONFIGS = frozenset(map(config_folder, Generation))
 
 
 @frozen
@@ -92,11 +95,25 @@ def is_saved(root: Path) -> bool:
     return Layout(root).saved.exists()
 
 
+def root_of(container: ContainerFacts) -> Path | None:
+    """The root folder of a container of ours, by what is mounted in it; None where that is not to be seen."""
+    configs = (Path(mount.source) for mount in container.mounts if mount.target in _CONFIGS)
+    return next((path.parent for path in configs if (path.parent / "regdeploy.toml").exists()), None)
+
+
+def not_deployed(spec: Spec, found: ContainerFacts | None = None) -> NotDeployed:
+    """That nothing of a deployment is in the root folder; where ``found``, one of ours, says so, which folder it is."""
+    root = None if found is None else root_of(found)
+    if root is None:
+        return NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
+    return NotDeployed(spec.name, f"lies in {root}, and nothing is deployed in {spec.root}", f"name it: --root {root}")
+
+
 def deployed_spec(request: Request) -> Spec:
     """The spec of a deployment that is there. Raises NotDeployed where none was saved, and UsageError."""
     spec = resolve_request(request).spec
     if not is_saved(spec.root):
-        raise NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
+        raise not_deployed(spec)
     return spec
 
 

@@ -11,7 +11,7 @@ from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observe import observe
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.plan import plan
-from regdeploy.deployment.request import Request, is_saved, resolve_request
+from regdeploy.deployment.request import Request, is_saved, not_deployed, resolve_request, root_of
 from regdeploy.deployment.runs import Run, read_runs, regular, tried
 from regdeploy.deployment.serving import serving_problem
 from regdeploy.deployment.settings import Tls
@@ -57,7 +57,7 @@ def status(request: Request, world: World) -> Status:
     spec = resolved.spec
     observed = observe(spec, world)
     current = observed.workload.current
-    if not is_saved(spec.root) and (current is None or not is_ours(current, spec.name)):
+    if not is_saved(spec.root) and (current is None or not is_ours(current, spec.name) or root_of(current)):
         raise _not_deployed(spec, current)
     config_text = render_config(tls=spec.tls is not Tls.OFF, driver=storage_driver(observed.variables))
     planned = plan(resolved, observed, config_text, world.now())
@@ -97,8 +97,8 @@ def _half_way(observed: Observed) -> Iterator[str]:
 
 
 def _not_deployed(spec: Spec, found: ContainerFacts | None) -> NotDeployed:
-    if found is None:
-        return NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
+    if found is None or is_ours(found, spec.name):
+        return not_deployed(spec, found)
     return NotDeployed(
         f"container {found.name}",
         f"({found.image or found.image_id}, {found.state}) was not made by regdeploy",

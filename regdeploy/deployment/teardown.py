@@ -11,7 +11,7 @@ import regdeploy
 from regdeploy.deployment.history import Entry
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.operations import refuse_unsafe, remember
-from regdeploy.deployment.request import Request, is_saved, resolve_request
+from regdeploy.deployment.request import Request, is_saved, not_deployed, resolve_request, root_of
 from regdeploy.deployment.rollback import refuse_migrating
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.workload import STOP_TIMEOUT, is_ours
@@ -46,18 +46,20 @@ def plan_down(request: Request, world: World, *, purge: bool) -> Teardown:
         refuse_migrating(spec)  # some of the old registry's images may be nowhere else
     there = world.engine.observe(spec.name)
     found = [container for container in (there.candidate, there.current, there.previous) if container]
-    ours = tuple(container for container in found if is_ours(container, spec.name))
+    saved = is_saved(spec.root)
+    elsewhere = None if saved else next((one for one in found if is_ours(one, spec.name) and root_of(one)), None)
+    ours = tuple(one for one in found if is_ours(one, spec.name) and elsewhere is None)
     paths = _paths(spec.root) if purge else ()
     purge = bool(paths) or (purge and _is_leftover(spec.root))
-    if not ours and not purge and not is_saved(spec.root):
+    if not ours and not purge and not saved:
         foreign = there.current
-        if foreign is not None:
+        if foreign is not None and elsewhere is None:
             raise NotDeployed(
                 f"container {foreign.name}",
                 "was not made by regdeploy, and is left alone",
                 f"`docker stop {foreign.name}` stops it",
             )
-        raise NotDeployed(spec.name, f"nothing is deployed in {spec.root}", "`regdeploy up` deploys a registry")
+        raise not_deployed(spec, elsewhere)
     return Teardown(spec=spec, containers=ours, paths=paths, purge=purge)
 
 
@@ -73,6 +75,7 @@ def _paths(root: Path) -> tuple[Path, ...]:
         layout.authority,
         layout.secrets,
         layout.history,
+        layout.retired,
         layout.saved,
     )
     return tuple(path for path in known if path.exists() or path.is_symlink())

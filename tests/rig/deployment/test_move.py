@@ -25,7 +25,12 @@ def test_another_root_has_everything_and_the_old_one_is_nobodys_any_more(
     assert {mount["Source"] for mount in inspect(rig.clients)["Mounts"]} == {str(new / "data"), str(new / "config")}
     assert (command.root / "data").exists()
     assert not (command.root / "regdeploy.toml").exists()
-    shutil.rmtree(command.root)
+    for asked in ("status", "down"):
+        refused = command(asked, code=3).err
+        assert f"lies in {new}, and nothing is deployed in {command.root}" in refused
+        assert f"--root {new}" in refused
+    command("down", "--purge", "--yes")
+    assert not command.root.exists()
     for named, digest in pushed.tags.items():
         assert ask(f"/v2/{named.partition(':')[0]}/manifests/{digest}", port=5000, tls=False)[0] == 200
     assert command("plan", "--root", str(new), "--exit-code").code == 0

@@ -49,6 +49,7 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "carried": "secrets/carried",
         "first_password": "secrets/first-password",
         "saved": "regdeploy.toml",
+        "retired": "regdeploy.toml.moved",
         "history": "history.jsonl",
     }
 
