@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from regdeploy.deployment.steps import Step
+from regdeploy.errors import RegdeployError
 
 
 class Abandoned(Exception):  # noqa: N818 - not an error: the other lane has one
@@ -17,7 +18,8 @@ class Abandoned(Exception):  # noqa: N818 - not an error: the other lane has one
 def run_lanes(lanes: tuple[tuple[Step, ...], ...], do: Callable[[Step], None], cancel: threading.Event) -> None:
     """Do the first lane in a thread, the second here, where Ctrl-C arrives. The first failure ends both, and is raised.
 
-    ``cancel`` is set where one fails: what takes long in the other looks at it, and may raise :class:`Abandoned`.
+    ``cancel`` is set where one fails: what takes long in the other looks at it, and raises :class:`Abandoned` or an
+    error with code ``host.cancelled``, neither of which is the reason.
     """
     first, second = lanes
     with _lane(first, do, cancel) as other:
@@ -28,6 +30,9 @@ def run_lanes(lanes: tuple[tuple[Step, ...], ...], do: Callable[[Step], None], c
                 do(inner)
         except Abandoned:
             pass  # the reason is the other lane's, and raised below
+        except RegdeployError as error:
+            if error.code != "host.cancelled" or not cancel.is_set():
+                raise
     other.result()
 
 
