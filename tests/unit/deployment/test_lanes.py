@@ -14,8 +14,24 @@ FAILS = RenameWorkload(found="fails", why="")
 LONG = RenameWorkload(found="long", why="")
 
 
-def refused() -> HostError:
-    return HostError("CA", "refused", "", code="test.refused")
+class Doing:
+    """FAILS once LONG has begun; LONG ends when it is given up."""
+
+    def __init__(self, given_up: Exception | None) -> None:
+        self.cancel = threading.Event()
+        self.done: list[Step] = []
+        self._begun = threading.Event()
+        self._given_up = given_up
+
+    def __call__(self, step: Step) -> None:
+        if step == FAILS:
+            assert self._begun.wait(10)
+            raise HostError("CA", "refused", "", code="test.refused")
+        self._begun.set()
+        assert self.cancel.wait(10)
+        if self._given_up is not None:
+            raise self._given_up
+        self.done.append(step)
 
 
 @pytest.mark.parametrize("lanes", [((FAILS,), (LONG,)), ((LONG,), (FAILS,))])
@@ -23,30 +39,13 @@ def refused() -> HostError:
 def test_the_reason_is_raised_and_not_that_the_other_one_was_given_up(
     lanes: tuple[tuple[Step, ...], ...], given_up: Exception
 ) -> None:
-    cancel = threading.Event()
-
-    def do(step: Step) -> None:
-        if step == FAILS:
-            raise refused()
-        assert cancel.wait(10)
-        raise given_up
-
+    do = Doing(given_up)
     with pytest.raises(HostError, match="refused"):
-        run_lanes(lanes, do, cancel)
+        run_lanes(lanes, do, do.cancel)
 
 
 def test_steps_after_the_others_failure_are_not_begun() -> None:
-    done: list[Step] = []
-    begun, cancel = threading.Event(), threading.Event()
-
-    def do(step: Step) -> None:
-        if step == FAILS:
-            assert begun.wait(10)
-            raise refused()
-        begun.set()
-        assert cancel.wait(10)
-        done.append(step)
-
+    do = Doing(None)
     with pytest.raises(HostError, match="refused"):
-        run_lanes(((FAILS,), (LONG, LONG)), do, cancel)
-    assert done == [LONG]
+        run_lanes(((FAILS,), (LONG, LONG)), do, do.cancel)
+    assert do.done == [LONG]
