@@ -19,6 +19,7 @@ from regdeploy.deployment.steps import (
     CopyData,
     FetchImage,
     IssueCertificate,
+    ListImages,
     Step,
     VerifyImages,
     VerifyServing,
@@ -32,6 +33,7 @@ _LABELS: dict[type[Step], str] = {
     FetchImage: "image",
     IssueCertificate: "certificate",
     CopyData: "images",
+    ListImages: "images",
     VerifyImages: "verified",
     VerifyServing: "container",
 }

@@ -21,6 +21,8 @@ from regdeploy.registry.images import config_folder, generation_of
 from regdeploy.registry.storage import repository_names
 
 HTTPS = 443
+#: Where one that listens on every address is asked.
+_LOOPBACKS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 def read(container: ContainerFacts, world: World) -> Handmade:
@@ -123,7 +125,17 @@ def to_migration(
         leave_damaged=leave_damaged,
         full=full,
         move=move and source is not None,
+        address=_address_of(handmade) if origin.kind == "driver" else "",
     )
+
+
+def _address_of(handmade: Handmade) -> str:
+    """Where it is to be asked on this host; empty where no port leads to it."""
+    publish = next((one for one in handmade.published if one.host_port), None)
+    if publish is None:
+        return ""
+    host = _LOOPBACKS.get(publish.host_ip, publish.host_ip)
+    return f"[{host}]:{publish.host_port}" if ":" in host else f"{host}:{publish.host_port}"
 
 
 def _copied_before(spec: Spec, handmade: Handmade) -> bool:

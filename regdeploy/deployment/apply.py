@@ -35,6 +35,7 @@ from regdeploy.deployment.steps import (
     IssueCertificate,
     KeepAccess,
     KeepSettings,
+    ListImages,
     MakeFolders,
     MakeSecret,
     MoveAside,
@@ -129,6 +130,10 @@ class Application:
         self._forget_stop()
         self._certificate.prune()
 
+    def forget(self) -> None:
+        """After ``run``, and once history has it: remove what a migration had written down. Raises HostError."""
+        self._takeover.forget()
+
     def _undo(self, cause: BaseException) -> None:
         for undo in (*reversed(self._undo_files), *reversed(self._undo_containers)):
             try:
@@ -162,6 +167,7 @@ class Application:
                 | MoveAside()
                 | CopyData()
                 | CopyRest()
+                | ListImages()
                 | VerifyImages()
                 | EndMigration()
             ):

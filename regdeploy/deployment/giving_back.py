@@ -140,6 +140,7 @@ def _forget(layout: Layout, kept: Kept) -> None:
     try:
         if layout.saved.exists():
             layout.saved.replace(layout.saved.with_name(f"{layout.saved.name}.before-rollback"))
+        layout.listed.unlink(missing_ok=True)
         layout.migration.unlink(missing_ok=True)
         for folder in (layout.root, layout.secrets):
             sync_folder(folder)

@@ -18,7 +18,7 @@ from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.request import Request, deployed_spec, read_text, resolve_request
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.steps import WORDS, ActivateWorkload, SettleWorkload
+from regdeploy.deployment.steps import WORDS, ActivateWorkload, EndMigration, SettleWorkload
 from regdeploy.deployment.workload import is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ImageFacts
@@ -261,6 +261,8 @@ def kept_container(spec: Spec, observed: Observed, plan: Plan) -> Kept | None:
     """Somebody else's container that ``plan`` has replaced and kept; None where there was none."""
     name = next((step.keep_as for step in plan.flat if isinstance(step, SettleWorkload) and step.keep_as), None)
     there, migration = observed.workload, observed.migration
+    if name is None and migration is not None and migration.moved_from is None:
+        name = migration.name if any(isinstance(step, EndMigration) for step in plan.flat) else None  # a run was killed
     if name is None:
         return None
     if migration is not None:

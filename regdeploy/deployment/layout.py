@@ -115,6 +115,11 @@ class Layout:
         return self.secrets / "migration.json"
 
     @property
+    def listed(self) -> Path:
+        """What that registry said that it holds, where its images lie outside this host; there as long as that."""
+        return self.secrets / "listed.json"
+
+    @property
     def copied_from(self) -> Path:
         """The id of the hand-made container whose images lie in data/ although it serves again itself."""
         return self.secrets / "copied-from"

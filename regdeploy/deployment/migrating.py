@@ -24,7 +24,7 @@ from regdeploy.deployment.request import Request, is_saved, resolve_request
 from regdeploy.deployment.rollback import refuse_migrating
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
-from regdeploy.deployment.steps import CopyData, CopyRest, SettleWorkload
+from regdeploy.deployment.steps import CopyData, CopyRest, ListImages, SettleWorkload
 from regdeploy.deployment.workload import is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
@@ -181,6 +181,13 @@ def migration_checks(migrating: Migrating) -> Iterator[Check]:
     migration, image = planned.observed.migration, planned.observed.image
     if handmade is not None and migration is not None and image is not None:
         yield from lost_between(handmade.container, image, migration.source or Layout(planned.spec.root).data)
+    if (
+        handmade is not None
+        and handmade.origin.kind == "driver"
+        and not any(isinstance(step, ListImages) for step in planned.plan.flat)
+    ):
+        why = "no port of this host leads to it" if handmade.container.running else "it does not run"
+        yield warning("images", f"what {handmade.container.name} holds is not compared: {why}")
     for step in planned.plan.flat:
         if isinstance(step, CopyData | CopyRest) and not (isinstance(step, CopyRest) and not step.move):
             yield from _room(step.source, Layout(planned.spec.root).data, move=isinstance(step, CopyRest))

@@ -27,6 +27,8 @@ class Migration:
 
     ``container`` is its id, ``name`` and ``restart_policy`` (with its retries) what it had; ``source`` is the host's
     folder with its images, None where there is nothing to copy: they lie in ROOT/data already, or outside this host.
+    ``address`` is where the old registry is asked what it holds (``127.0.0.1:5000``): set only where its images lie
+    outside this host, and it publishes a port.
     ``htpasswd`` is the text of the file with those who could log in, empty where anybody could. ``http_secret`` is its
     secret for uploads, empty for one that nobody knows; ``variables`` are its settings that regdeploy has none for, and
     ``files`` (name, text) the files that they name.
@@ -48,6 +50,7 @@ class Migration:
     full: bool = False
     move: bool = False
     moved_from: Path | None = None
+    address: str = ""
 
     def to_json(self) -> bytes:
         """The file's content."""

@@ -16,6 +16,7 @@ from regdeploy.deployment.steps import (
     EndMigration,
     KeepAccess,
     KeepSettings,
+    ListImages,
     MoveAside,
     RenameWorkload,
     RetireRoot,
@@ -30,8 +31,8 @@ from regdeploy.secret import Secret
 @frozen
 class MovePlan:
     """The steps in the order of their places: ``begin`` before all but the folders, ``keep`` with the access,
-    ``copy`` beside the container's preparation, ``claim`` before the first stop, ``switch`` before the new one starts,
-    ``prove`` once it serves, ``end`` when the old one is cleared away.
+    ``copy``, or the question what there is, beside the container's preparation, ``claim`` before the first stop,
+    ``switch`` before the new one starts, ``prove`` once it serves, ``end`` when the old one is cleared away.
     """
 
     begin: tuple[Step, ...] = ()
@@ -59,6 +60,9 @@ def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
     replaced = current is not None and current != old and not came_back
     copy: tuple[Step, ...] = ()
     switch: list[Step] = []
+    if migration.address and old is not None and old.running:  # anew at each try: clients delete as well
+        why = f"{old.name} at {migration.address}: the new one must hold it too"
+        copy = (ListImages(address=migration.address, full=migration.full, why=why),)
     if source is not None and old is not None and old.running and not stopped:
         switch.append(StopWorkload(why=f"nothing may be pushed to {old.name} from here on", interrupts=True))
     if source is not None and migration.move and not replaced:
@@ -77,7 +81,7 @@ def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
         else (RenameWorkload(found=old.name, why=f"{old.name} gives its place to {spec.name}"),),
         switch=tuple(switch),
         prove=()
-        if source is None or (replaced and previous is None)  # it was proved, and cleared away
+        if not (source or copy or observed.listed) or (replaced and previous is None)  # it was proved, and cleared away
         else (VerifyImages(source=source, full=migration.full, why="every image of the old one must be in the new"),),
         end=(*_retire(observed), EndMigration(why="every image is there")),
     )

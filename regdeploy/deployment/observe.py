@@ -116,6 +116,7 @@ def observe(
         attempts=attempts_of(spec) if spec.tls is Tls.ACME else None,
         migration=migration,
         begun=noted == migration,
+        listed=migration is not None and bool(migration.address) and layout.listed.exists(),
         aside=_aside(spec),
         extra=extra_of(spec),
     )

@@ -40,8 +40,8 @@ class Observed:
     had, or none is wanted; ``stopped`` is the id of the container that a run stopped for a challenge and never started;
     ``migration`` is the hand-made registry that is being taken over, ``begun`` that this is written down, and then
     ``workload.current`` is its container, under whatever name, until ours has its place; ``aside`` are files that must
-    give way to links of ours, each with its new name; ``extra`` are the registry's further variables as they are on
-    disk.
+    give way to links of ours, each with its new name; ``listed`` that the old one's images lie outside this host, and
+    it was written down what it holds; ``extra`` are the registry's further variables as they are on disk.
     """
 
     engine: EngineFacts
@@ -66,6 +66,7 @@ class Observed:
     stopped: str = ""
     migration: Migration | None = None
     begun: bool = False
+    listed: bool = False
     aside: tuple[tuple[Path, Path], ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict, repr=False)
 

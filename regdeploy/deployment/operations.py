@@ -239,6 +239,7 @@ def carry_out(
             replaced=None if error else kept_container(planned.spec, planned.observed, planned.plan),
         )
         remember(planned.spec, entry)
+    application.forget()
 
 
 def order_settings(planned: Planned) -> AcmeSettings:

@@ -143,6 +143,17 @@ class CopyRest(Step):
 
 
 @frozen
+class ListImages(Step):
+    """Ask the old registry, at ``address``, what it holds: its images lie outside this host. ``full`` is every digest.
+
+    One that does not say, such as one that asks for a password, is not compared, and the migration goes on.
+    """
+
+    address: str
+    full: bool
+
+
+@frozen
 class RenameWorkload(Step):
     """Give the container ``found`` the deployment's name."""
 
@@ -151,14 +162,17 @@ class RenameWorkload(Step):
 
 @frozen
 class VerifyImages(Step):
-    """Ask the new registry for all that the old one at ``source`` has, by digest; ``full`` hashes every blob."""
+    """Ask the new registry for all that the old one at ``source`` has, by digest; ``full`` hashes every blob.
 
-    source: Path
+    Without a ``source`` it is what the old one said that it holds.
+    """
+
+    source: Path | None
     full: bool
 
 
 class EndMigration(Step):
-    """The migration is over: forget what was written down of it."""
+    """The migration is over: what was written down of it is forgotten as soon as history has it."""
 
 
 class StopWorkload(Step):
@@ -224,6 +238,7 @@ WORDS: dict[type[Step], tuple[str, str]] = {
     MoveAside: ("move-aside", "rename files in the way"),
     CopyData: ("copy-data", "copy the images"),
     CopyRest: ("copy-rest", "copy what came since"),
+    ListImages: ("list-images", "see what it holds"),
     RenameWorkload: ("rename-workload", "rename the container"),
     VerifyImages: ("verify-images", "verify every image"),
     EndMigration: ("end-migration", "forget the note"),

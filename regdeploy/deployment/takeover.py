@@ -17,6 +17,7 @@ from regdeploy.deployment.checks import human_bytes
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.reporting import Event, Reporter
+from regdeploy.deployment.request import read_text
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import (
     BeginMigration,
@@ -26,17 +27,20 @@ from regdeploy.deployment.steps import (
     EndMigration,
     KeepAccess,
     KeepSettings,
+    ListImages,
     MoveAside,
     RetireRoot,
     Step,
     VerifyImages,
 )
 from regdeploy.deployment.world import World
-from regdeploy.errors import VerifyFailed
+from regdeploy.errors import RegdeployError, VerifyFailed
 from regdeploy.files import make_folder, refusal, sync_folder, write_whole
 from regdeploy.registry import users
 
 if TYPE_CHECKING:
+    from regdeploy.registry.inventory import Inventory
+    from regdeploy.registry.listing import Listing
     from regdeploy.registry.progress import Progress
     from regdeploy.registry.transfer import Outcome, Transfer
 
@@ -49,6 +53,7 @@ TakeoverStep = (
     | MoveAside
     | CopyData
     | CopyRest
+    | ListImages
     | VerifyImages
     | EndMigration
 )
@@ -68,6 +73,7 @@ class Takeover:
         self._cancel = cancel
         self._layout = Layout(spec.root)
         self._transfer: Transfer | None = None
+        self._over = False
 
     def do(self, step: TakeoverStep, undo: list[Callable[[], None]]) -> str:
         """Do ``step`` and say what came of it; what takes it back is added to ``undo``. Raises HostError, VerifyFailed.
@@ -81,6 +87,8 @@ class Takeover:
                 return self._move(step, undo)
             case CopyRest():
                 return _words(self._transfer_from(step).catch_up(self._report(step), self._cancel.is_set))
+            case ListImages():
+                return self._list(step)
             case VerifyImages():
                 return self._verify(step)
             case KeepAccess():
@@ -106,7 +114,7 @@ class Takeover:
             case MoveAside():
                 self._move_aside(step, undo)
             case EndMigration():
-                self._end()
+                self._over = True
             case _:
                 assert_never(step)
 
@@ -165,12 +173,41 @@ class Takeover:
 
         return report
 
-    def _verify(self, step: VerifyImages) -> str:
+    def _list(self, step: ListImages) -> str:
+        """Note what the old one says that it holds. Nothing that it answers, or does not, ends a migration."""
+        from regdeploy.registry.listing import write_listing  # noqa: PLC0415 - only where images lie outside this host
+
+        assert self._migration is not None, "planned only where there is one"
+        try:
+            listing = self._world.endpoint.listing(
+                step.address, full=step.full, report=self._report(step), cancelled=self._cancel.is_set
+            )
+        except RegdeployError as error:
+            if not error.code.startswith("registry."):
+                raise
+            _remove(self._layout.listed)  # of an earlier try: clients may have deleted some of it since
+            return f"{_silence(error)}: what it holds is not compared"
+        write_whole(self._layout.listed, write_listing(listing, self._migration.container), 0o600)
+        return listing.words
+
+    def _expected(self, source: Path | None) -> Inventory | Listing | None:
+        """What the new one must hold; None where that is not known."""
+        assert self._migration is not None, "planned only where there is one"
+        if source is None:
+            from regdeploy.registry.listing import read_listing  # noqa: PLC0415 - as in _list
+
+            text = read_text(self._layout.listed)
+            return None if text is None else read_listing(text, self._layout.listed, self._migration.container)
         from regdeploy.registry.inventory import read_inventory  # noqa: PLC0415 - only where a migration ends
 
         # Of images that were moved the old folder has none any more; their digests were checked on the way.
-        incomplete = self._migration is not None and (self._migration.leave_damaged or self._migration.move)
-        expected = read_inventory(self._layout.data if incomplete else step.source)
+        incomplete = self._migration.leave_damaged or self._migration.move
+        return read_inventory(self._layout.data if incomplete else source)
+
+    def _verify(self, step: VerifyImages) -> str:
+        expected = self._expected(step.source)
+        if expected is None:
+            return "nothing: what the old one holds is not known"
         login = users.temporary_user(self._layout.htpasswd) if self._spec.auth else nullcontext(None)
         with login as known:
             found = self._world.endpoint.prove(
@@ -188,14 +225,35 @@ class Takeover:
                 f"images of {self._spec.name}", shown, "nothing of the old registry was touched, and it serves again"
             )
         tags = sum(len(repository.tags) for repository in expected.repositories.values())
-        return f"{len(expected.repositories)} repositories, {tags} tags, {len(expected.blobs)} blobs"
+        more = "as before" if step.source is None else f"{len(expected.blobs)} blobs"
+        return f"{len(expected.repositories)} repositories, {tags} tags, {more}"
 
-    def _end(self) -> None:
-        try:
-            self._layout.migration.unlink(missing_ok=True)
-            sync_folder(self._layout.secrets)
-        except OSError as error:
-            raise refusal(self._layout.migration, error) from error
+    def forget(self) -> None:
+        """Once it is over, and history has it: remove what was written down of it. Raises HostError.
+
+        Killed before, the next run finds a migration of which nothing else is left to do.
+        """
+        if not self._over:
+            return
+        for path in (
+            self._layout.listed,
+            self._layout.migration,
+        ):  # in this order: the second is how the first is found
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def _silence(error: RegdeployError) -> str:
+    """Why a registry did not say what it holds."""
+    words = {"registry.login": "it asks for a password", "registry.answer": f"it {error.what}"}
+    return " ".join(words.get(error.code, error.what).split())
 
 
 def _rename_back(now: Path, before: Path) -> None:

@@ -25,10 +25,13 @@ from regdeploy.tls.acme.settings import DirectoryFacts, Errand, Issued, RenewalI
 
 if TYPE_CHECKING:
     from regdeploy.host.systemd import TimerFacts
-    from regdeploy.registry.inventory import Inventory
+    from regdeploy.registry.listing import Listing
     from regdeploy.registry.progress import Progress
+    from regdeploy.registry.proof import Held
 
 _PROBE_TIMEOUT = 3.0
+_LIST_TIMEOUT = 90.0  # a catalog of a bucket is put together folder by folder, before the first byte of it comes
+_PROVE_TIMEOUT = 30.0
 _SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
 
 
@@ -43,11 +46,20 @@ class Endpoint(Protocol):
         """Ask until it answers, ``stopped`` says that nothing will, or ``spec.timeout`` is over."""
         ...
 
+    def listing(
+        self, address: str, *, full: bool, report: Callable[[Progress], None], cancelled: Callable[[], bool]
+    ) -> Listing:
+        """What the plain registry at ``address`` (``127.0.0.1:5000``) says that it holds.
+
+        Raises what :func:`regdeploy.registry.listing.ask_listing` does.
+        """
+        ...
+
     def prove(
         self,
         spec: Spec,
         login: tuple[str, Secret] | None,
-        expected: Inventory,
+        expected: Held,
         *,
         full: bool,
         report: Callable[[Progress], None],
@@ -162,11 +174,23 @@ class NetworkEndpoint:
             stopped=stopped,
         )
 
+    def listing(
+        self, address: str, *, full: bool, report: Callable[[Progress], None], cancelled: Callable[[], bool]
+    ) -> Listing:
+        """See :class:`Endpoint`."""
+        from regdeploy.registry.client import RegistryClient  # noqa: PLC0415 - only where images lie outside this host
+        from regdeploy.registry.listing import ask_listing  # noqa: PLC0415 - as above
+
+        def client() -> RegistryClient:
+            return RegistryClient(f"http://{address}", timeout=_LIST_TIMEOUT)
+
+        return ask_listing(client, full=full, report=report, cancelled=cancelled)
+
     def prove(
         self,
         spec: Spec,
         login: tuple[str, Secret] | None,
-        expected: Inventory,
+        expected: Held,
         *,
         full: bool,
         report: Callable[[Progress], None],
@@ -186,6 +210,7 @@ class NetworkEndpoint:
                 user=user,
                 password=password,
                 cafile=None if spec.tls is Tls.OFF else chain,
+                timeout=_PROVE_TIMEOUT,
             )
 
         found = prove(client, expected, full=full, report=report, cancelled=cancelled)

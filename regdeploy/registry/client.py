@@ -161,7 +161,7 @@ class RegistryClient:
             page = json.loads(body) if status == http.HTTPStatus.OK else None
         except ValueError:
             page = None
-        if not isinstance(page, dict):
+        if not isinstance(page, dict) or not all(_is_names(page.get(key)) for key in ("repositories", "tags")):
             raise self._unexpected(status, body)
         return page
 
@@ -239,6 +239,11 @@ class RegistryClient:
         connection.auto_open = 0
         connection.sock = connected
         return connection
+
+
+def _is_names(value: object) -> bool:
+    """2.x says null for no tags."""
+    return value is None or (isinstance(value, list) and all(isinstance(one, str) for one in value))
 
 
 def _path(repository: str, kind: str, reference: str) -> str:

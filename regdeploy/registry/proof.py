@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, wait
 from enum import StrEnum
 from functools import partial
 from typing import Protocol
 
-from regdeploy.errors import RegdeployError
 from regdeploy.frozen import frozen
+from regdeploy.registry.asking import WORKERS, Asking, Question
 from regdeploy.registry.client import RegistryClient
-from regdeploy.registry.progress import Progress, cancelled_error, never, no_report
-from regdeploy.threads import in_thread
-
-#: With more, a registry that hashes a password for each question takes longer, not less (2.8.2 on two cores).
-WORKERS = 4
-_TICK = 0.1  # seconds between two reports
-_PATIENCE = 2.0  # for workers to notice that it is over
+from regdeploy.registry.progress import Progress, never, no_report
 
 
 class HeldRepository(Protocol):
     """What a repository ought to hold: digests by tag, manifests by digest, digests of blobs.
 
+    A tag without a digest ought to be there, whatever it leads to.
     ``aliases`` says of a blob that has two digests (SHA-512 besides SHA-256) by which of them its size is known.
     """
 
@@ -115,97 +108,25 @@ def examine(
     Raises RegdeployError: ``registry.unreachable`` and ``registry.login`` at once, ``host.cancelled`` soon after
     ``cancelled()`` is true. An answer that makes no sense is a difference, not an error.
     """
-    run = _Run(expected, full)
-    futures = [in_thread(partial(run.work, client), f"proof-{number}") for number in range(min(workers, run.total))]
-    try:
-        while (state := wait(futures, _TICK, FIRST_EXCEPTION)).not_done:
-            if any(future.exception() for future in state.done):
-                break
-            if cancelled():
-                raise cancelled_error("images")
-            report(run.progress())
-    finally:
-        run.over.set()
-        wait(futures, _PATIENCE)
-    for future in futures:
-        if future.done():
-            future.result()
-    report(run.progress())
-    return run.proof()
+    total = sum(1 for _ in _questions(expected, full, lambda _: None))
+    asking: Asking[Difference | str] = Asking(total, _bytes_to_read(expected) if full else 0)
+    questions = _questions(expected, full, asking.passed)
+    asking.run(client, questions, report=report, cancelled=cancelled, workers=workers)
+    kinds = list(Kind)
+    found = [one for one in asking.answers if isinstance(one, Difference)]
+    return Proof(
+        differences=tuple(sorted(found, key=lambda one: (kinds.index(one.kind), one.where))),
+        extra=tuple(sorted(one for one in asking.answers if isinstance(one, str))),
+        asked=asking.asked,
+        read_bytes=asking.read_bytes,
+    )
 
 
-@frozen
-class _Question:
+def _question(
+    kind: Kind, where: str, ask: Callable[[RegistryClient], Iterator[Difference | str]]
+) -> Question[Difference | str]:
     """Where it is about, and what asks it: ``ask`` gives each difference, and each thing that is there besides."""
-
-    kind: Kind
-    where: str
-    ask: Callable[[RegistryClient], Iterator[Difference | str]]
-
-
-class _Over(Exception):  # noqa: N818 - not an error of this thread's: another one has it
-    """Somebody else ended the proof."""
-
-
-class _Run:
-    """One proof under way, shared by its workers."""
-
-    def __init__(self, expected: Held, full: bool) -> None:
-        self.over = threading.Event()
-        self.total = sum(1 for _ in _questions(expected, full, lambda _: None))
-        self._total_bytes = _bytes_to_read(expected) if full else 0
-        self._questions = _questions(expected, full, self._passed)
-        self._lock = threading.Lock()
-        self._asked = self._read_bytes = 0
-        self._differences: list[Difference] = []
-        self._extra: list[str] = []
-
-    def work(self, client: Callable[[], RegistryClient]) -> None:
-        """Ask until there is no question left, or it is over."""
-        with client() as asking:
-            while not self.over.is_set() and (question := self._next()) is not None:
-                try:
-                    self._keep(tuple(question.ask(asking)))
-                except _Over:
-                    return
-                except RegdeployError as error:
-                    if error.code != "registry.answer":
-                        raise
-                    self._keep((Difference(kind=question.kind, where=question.where, words=error.what),))
-
-    def progress(self) -> Progress:
-        """How far it is."""
-        words = f"{self._asked} of {self.total} asked for"
-        return Progress(words=words, done_bytes=self._read_bytes, total_bytes=self._total_bytes)
-
-    def proof(self) -> Proof:
-        """What came of it, in an order that does not depend on who was faster."""
-        kinds = list(Kind)
-        return Proof(
-            differences=tuple(sorted(self._differences, key=lambda one: (kinds.index(one.kind), one.where))),
-            extra=tuple(sorted(self._extra)),
-            asked=self._asked,
-            read_bytes=self._read_bytes,
-        )
-
-    def _next(self) -> _Question | None:
-        with self._lock:
-            return next(self._questions, None)
-
-    def _keep(self, answers: tuple[Difference | str, ...]) -> None:
-        with self._lock:
-            self._asked += 1
-            for answer in answers:
-                if isinstance(answer, Difference):
-                    self._differences.append(answer)
-                else:
-                    self._extra.append(answer)
-
-    def _passed(self, count: int) -> None:
-        if self.over.is_set():
-            raise _Over
-        with self._lock:
-            self._read_bytes += count
+    return Question(ask=ask, unclear=lambda error: Difference(kind=kind, where=where, words=error.what))
 
 
 def _bytes_to_read(expected: Held) -> int:
@@ -221,27 +142,29 @@ def _size(expected: Held, repository: HeldRepository, digest: str) -> int | None
     return expected.blobs.get(repository.aliases.get(digest, digest))
 
 
-def _questions(expected: Held, full: bool, passed: Callable[[int], None]) -> Iterator[_Question]:
-    yield _Question(kind=Kind.REPOSITORY, where="the catalog", ask=partial(_catalog, expected))
+def _questions(expected: Held, full: bool, passed: Callable[[int], None]) -> Iterator[Question[Difference | str]]:
+    repositories = expected.repositories.values()
+    if not repositories or any(repository.layers for repository in repositories):  # else a catalog shows nothing
+        yield _question(Kind.REPOSITORY, "the catalog", partial(_catalog, expected))
     read: set[str] = set()
     for name, repository in expected.repositories.items():
-        yield _Question(kind=Kind.REPOSITORY, where=name, ask=partial(_listed, name, repository))
+        yield _question(Kind.REPOSITORY, name, partial(_listed, name, repository))
         named: set[str] = set()
         for tag, digest in repository.tags.items():
             if digest in repository.manifests:
                 ask = _pointed_at if digest in named else _tagged
                 named.add(digest)
-                yield _Question(kind=Kind.TAG, where=f"{name}:{tag}", ask=partial(ask, name, tag, digest))
+                yield _question(Kind.TAG, f"{name}:{tag}", partial(ask, name, tag, digest))
         for digest in repository.manifests:
             if digest not in named:
-                yield _Question(kind=Kind.MANIFEST, where=f"{name}@{digest}", ask=partial(_manifest, name, digest))
+                yield _question(Kind.MANIFEST, f"{name}@{digest}", partial(_manifest, name, digest))
         for digest in repository.layers:
             size = _size(expected, repository, digest)
             if size is not None:
                 whole = passed if full and digest not in read else None
                 read.add(digest)
                 ask_blob = partial(_blob, name, digest, size, whole)
-                yield _Question(kind=Kind.BLOB, where=f"{name}@{digest}", ask=ask_blob)
+                yield _question(Kind.BLOB, f"{name}@{digest}", ask_blob)
 
 
 def _catalog(expected: Held, client: RegistryClient) -> Iterator[Difference | str]:
@@ -254,10 +177,14 @@ def _catalog(expected: Held, client: RegistryClient) -> Iterator[Difference | st
 
 
 def _listed(name: str, repository: HeldRepository, client: RegistryClient) -> Iterator[Difference | str]:
-    """Only for what is there besides: each tag that should be there is asked for by its name."""
-    for tag in client.tags(name):
-        if tag not in repository.tags:
-            yield f"{name}:{tag}"
+    """For what is there besides, and for tags whose digest nobody knows: the others are asked for by their names."""
+    listed = set(client.tags(name))
+    lacking = [tag for tag, digest in repository.tags.items() if not digest and tag not in listed]
+    if lacking and not listed:
+        yield Difference(kind=Kind.REPOSITORY, where=name, words=f"has no tag, and had {len(repository.tags)}")
+    else:
+        yield from (Difference(kind=Kind.TAG, where=f"{name}:{tag}", words="is not there") for tag in lacking)
+    yield from (f"{name}:{tag}" for tag in listed - repository.tags.keys())
 
 
 def _tagged(name: str, tag: str, digest: str, client: RegistryClient) -> Iterator[Difference | str]:

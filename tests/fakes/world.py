@@ -21,7 +21,7 @@ from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts
-from regdeploy.errors import AcmeError, HostError, NeedsConfirmation
+from regdeploy.errors import AcmeError, HostError, NeedsConfirmation, RegdeployError
 from regdeploy.host.names import CaaFacts, Resolution
 from regdeploy.host.reach import Reached
 from regdeploy.host.systemd import TimerFacts
@@ -29,11 +29,14 @@ from regdeploy.registry import users
 from regdeploy.registry.api import EndpointFacts
 from regdeploy.registry.contents import Inventory, missing
 from regdeploy.registry.inventory import read_inventory
+from regdeploy.registry.listing import Listing, ask_listing
 from regdeploy.registry.progress import Progress
+from regdeploy.registry.proof import Held, Kind, prove
 from regdeploy.secret import Secret
 from regdeploy.tls.acme.settings import DirectoryFacts, Errand, Issued, RenewalInfo
 from regdeploy.tls.bundle import make_bundle
 from tests.certs import Made, make_intermediate, make_leaf, make_root
+from tests.fakes.bucket import BUCKET, BucketClient
 from tests.fakes.engine import FakeEngine
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -115,9 +118,15 @@ class FakeAuthority:
 
 
 class FakeEndpoint:
-    """Serves what a container read at its start, as the registry does: a certificate changed since is not served."""
+    """Serves what a container read at its start, as the registry does: a certificate changed since is not served.
+
+    ``buckets`` hold the images (digest by tag by repository) of containers whose variables name one; with ``blind``
+    one of ours finds nothing in it, as with a setting that was carried over wrongly.
+    """
 
     def __init__(self, engine: FakeEngine) -> None:
+        self.buckets: dict[str, dict[str, dict[str, str]]] = {}
+        self.blind = False
         self._host = engine.host
         self._read: dict[tuple[str, datetime | None], tuple[bytes | None, str]] = {}
 
@@ -136,11 +145,27 @@ class FakeEndpoint:
     def wait(self, spec: Spec, stopped: Callable[[], bool]) -> EndpointFacts:
         return self.probe(spec, {})
 
+    def listing(
+        self, address: str, *, full: bool, report: Callable[[Progress], None], cancelled: Callable[[], bool]
+    ) -> Listing:
+        container = self._at(int(address.rpartition(":")[2]))
+        bucket = container.environment.get(BUCKET, "") if container is not None else ""
+        if container is None or bucket not in self.buckets:
+            raise RegdeployError(f"http://{address}", f"{address} refuses connections", code="registry.unreachable")
+        if container.environment.get("REGISTRY_AUTH"):
+            raise RegdeployError(f"http://{address}", "wants a login", code="registry.login")
+        return ask_listing(self._client_of(container), full=full, report=report, cancelled=cancelled)
+
+    def _client_of(self, container: ContainerFacts) -> Callable[[], BucketClient]:
+        blind = self.blind and container.deployment
+        holds = {} if blind else self.buckets.get(container.environment.get(BUCKET, ""), {})
+        return lambda: BucketClient(holds)
+
     def prove(
         self,
         spec: Spec,
         login: tuple[str, Secret] | None,
-        expected: Inventory,
+        expected: Held,
         *,
         full: bool,
         report: Callable[[Progress], None],
@@ -148,12 +173,18 @@ class FakeEndpoint:
     ) -> tuple[object, ...]:
         container = self._holder(spec)
         assert container is not None, "what serves was verified before"
+        if not isinstance(expected, Inventory):
+            found = prove(self._client_of(container), expected, full=full, report=report, cancelled=cancelled)
+            return tuple(one for one in found if one.kind is not Kind.TAG or not one.found)
         (data,) = (mount.source for mount in container.mounts if mount.target == "/var/lib/registry")
         return missing(expected, read_inventory(Path(data)))
 
     def _holder(self, spec: Spec) -> ContainerFacts | None:
+        return self._at(spec.port)
+
+    def _at(self, port: int) -> ContainerFacts | None:
         for container in self._host.containers.values():
-            if container.state == "running" and any(p.host_port == spec.port for p in container.publishes):
+            if container.state == "running" and any(p.host_port == port for p in container.publishes):
                 return container
         return None
 

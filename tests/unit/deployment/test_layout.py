@@ -43,6 +43,7 @@ def test_every_path_is_where_it_was_in_the_version_before() -> None:
         "secrets": "secrets",
         "http_secret": "secrets/http.secret",
         "migration": "secrets/migration.json",
+        "listed": "secrets/listed.json",
         "copied_from": "secrets/copied-from",
         "moved_images": "secrets/moved-images",
         "environment": "secrets/environment",

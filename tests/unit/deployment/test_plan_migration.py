@@ -19,6 +19,9 @@ MOVE = Migration(container=OLD.id, name=OLD.name, restart_policy="always", sourc
 HTTP_01 = (Challenge(kind="http-01", port=80, why="it needs the least"),)
 
 
+OUTSIDE = replace(MOVE, source=None, address="127.0.0.1:5000")
+
+
 def begun(**changes: object) -> Observed:
     """Where everything is written down and made ready, and the old one still serves."""
     facts = bare(
@@ -178,3 +181,60 @@ def test_images_that_lie_where_they_belong_are_not_copied() -> None:
          4. clear away the old container it was not made by regdeploy: kept, stopped, as registry-replaced-20261124-120000
          5. forget the note              every image is there
     """)  # noqa: E501 - the plan as it is shown
+
+
+def whys_cut(text: str) -> list[str]:
+    """Steps without their causes, which for a container that is taken over as it is are long."""
+    return [line[:33].rstrip() for line in text.split("\n")]
+
+
+def test_images_outside_this_host_are_asked_for_while_the_old_one_serves_and_compared() -> None:
+    text = planned(ASKED, begun(migration=OUTSIDE, certificates=bare(ASKED).certificates))
+    assert whys_cut(text) == [
+        " 1. obtain a certificate",
+        " 2. create the container",
+        " 3. see what it holds",
+        " 4. make the certificate current",
+        " 5. start it in its place",
+        " 6. verify what is served",
+        " 7. verify every image",
+        " 8. clear away the old container",
+        " 9. forget the note",
+    ]
+    assert "see what it holds            registry at 127.0.0.1:5000: the new one must hold it too" in text
+
+
+def test_where_it_holds_the_challenges_port_it_is_asked_before_it_is_stopped() -> None:
+    old = replace(OLD, publishes=(Publish("", 80, 5000),))
+    found = begun(workload=ObservedWorkload(current=old), migration=OUTSIDE, certificates=bare(ASKED).certificates)
+    assert whys_cut(planned(ASKED, found))[:4] == [
+        " 1. create the container",
+        " 2. see what it holds",
+        " 3. stop the container",
+        " 4. obtain a certificate",
+    ]
+
+
+def test_killed_after_the_stop_what_it_said_is_what_is_compared_and_without_that_nothing_is() -> None:
+    stopped = replace(OLD, state="exited", exit_code=2)
+    there = ObservedWorkload(current=stopped, candidate=container(ASKED, state="created"))
+    for listed in (True, False):
+        text = planned(ASKED, begun(workload=there, migration=OUTSIDE, listed=listed))
+        assert "see what it holds" not in text
+        assert ("verify every image" in text) is listed
+
+
+def test_killed_before_the_proof_what_the_old_one_said_is_compared() -> None:
+    stopped = replace(OLD, name="registry-previous", state="exited", exit_code=2)
+    there = ObservedWorkload(current=container(ASKED), previous=stopped)
+    found = begun(workload=there, served=deployed(ASKED).served, migration=OUTSIDE, listed=True)
+    assert planned(ASKED, found) == sheet("""
+         1. verify what is served        only a handshake shows what is served
+         2. verify every image           every image of the old one must be in the new
+         3. clear away the old container it was not made by regdeploy: kept, stopped, as registry-replaced-20261124-120000
+         4. forget the note              every image is there
+    """)  # noqa: E501 - the plan as it is shown
+    cleared = replace(found, workload=ObservedWorkload(current=container(ASKED)))
+    assert planned(ASKED, cleared) == sheet("""
+         1. forget the note              every image is there
+    """)

@@ -137,7 +137,7 @@ def test_it_ends_when_it_is_told_to_in_the_middle_of_a_blob(serve: Callable[...,
     with pytest.raises(HostError) as caught:
         prove(lambda: RegistryClient(url), ONE, full=True, cancelled=lambda: "GET /v2/a/blobs/sha256:b" in heard.asked)
     assert caught.value.code == "host.cancelled"
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("proof-")]
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("asking-")]
 
 
 def test_progress_goes_from_nothing_to_all_in_questions_and_with_full_in_bytes(serve: Callable[..., str]) -> None:
