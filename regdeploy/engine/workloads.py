@@ -113,13 +113,14 @@ class Workloads:
             if there.current is None:
                 what = f"there is no {candidate_name(name)} to put in place"
                 raise EngineError(f"container {name}", what, "run `regdeploy up` again")
-        else:
-            _refuse_foreign(there.candidate, name)
-            if there.current is not None:
-                self._make_way(name, there, there.current, stop_timeout)
-            self._containers.rename(candidate_name(name), name)
-            self._activated[name] = there.candidate.id
-        self.start(name)
+            self._start(name, there)
+            return
+        _refuse_foreign(there.candidate, name)
+        if there.current is not None:
+            self._make_way(name, there, there.current, stop_timeout)
+        self._containers.rename(candidate_name(name), name)
+        self._activated[name] = there.candidate.id
+        self._start(name, there)  # without another look: nobody is served meanwhile
 
     def _make_way(self, name: str, there: ObservedWorkload, current: ContainerFacts, stop_timeout: int) -> None:
         ours = current.deployment == name
@@ -193,7 +194,10 @@ class Workloads:
 
     def start(self, name: str) -> None:
         """Start it; one that runs is fine. See Engine."""
-        previous = self._containers.family(name).previous
+        self._start(name, self._containers.family(name))
+
+    def _start(self, name: str, there: ObservedWorkload) -> None:
+        previous = there.previous
         if previous is not None and previous.running:  # the engine was restarted meanwhile, and its policy is "always"
             self._containers.stop(previous.name, previous.stop_timeout or 10)
         self._containers.start(name)
