@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -152,20 +153,27 @@ def s3(tmp_path: Path) -> Iterator[S3]:
         server.stop()
 
 
+def in_bucket(s3: S3, **more: str) -> list[str]:
+    """The options of a registry whose images lie there; ``more`` are settings of its driver."""
+    variables = {"REGISTRY_STORAGE": "s3", "REGISTRY_STORAGE_REDIRECT_DISABLE": "true"}
+    variables |= {f"REGISTRY_STORAGE_S3_{name.upper()}": value for name, value in {**s3.parameters, **more}.items()}
+    return [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]
+
+
 def test_images_in_s3_stay_there_and_are_served_over_https(
     rig: Rig, command: Command, domain: str, acme: tuple[str, ...], s3: S3, tmp_path: Path
 ) -> None:
-    variables = {"REGISTRY_STORAGE": "s3", "REGISTRY_STORAGE_REDIRECT_DISABLE": "true"}
-    variables |= {f"REGISTRY_STORAGE_S3_{name.upper()}": value for name, value in s3.parameters.items()}
-    variables["REGISTRY_STORAGE_S3_KEYFILE"] = "/etc/key.json"  # which Google's driver has: here it is only carried
     key = tmp_path / "key.json"
     key.write_text("a file that a setting names")
-    options = [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]
+    options = in_bucket(s3, keyfile="/etc/key.json")  # which Google's driver has: here it is only carried
     start(rig, *options, "-v", f"{key}:/etc/key.json:ro")
     pushed = stock(5000, tags=2000)
     before = set(s3.objects())
     shown = command("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes").out
     assert "its images lie in the storage driver s3" in shown
+    assert re.search(
+        r"images +4 repositories, 2003 tags  .*\n(.*\n)*.*verified +4 repositories, 2003 tags, as be", shown
+    )
     assert SECRET_KEY not in shown
     has_all(pushed, 443, tls=True)
     assert set(s3.objects()) == before
@@ -174,6 +182,26 @@ def test_images_in_s3_stay_there_and_are_served_over_https(
     assert rig.clients.docker("exec", "registry", "cat", named.partition("=")[2]) == "a file that a setting names"
     assert list((command.root / "data").iterdir()) == []
     assert command("plan", "--exit-code").code == 0
+
+
+def test_a_bucket_that_the_new_one_does_not_find_gives_the_old_one_its_place_back(
+    rig: Rig, command: Command, domain: str, acme: tuple[str, ...], s3: S3
+) -> None:
+    """What a shell sets as it starts the registry is not to be seen from outside: it is not carried over."""
+    run = "REGISTRY_STORAGE_S3_ROOTDIRECTORY=/deeper exec registry serve /etc/docker/registry/config.yml 2>&1"
+    options = ("-d", "-p", "5000:5000", "--restart=always", "--name", "registry", "--entrypoint", "sh")
+    rig.clients.docker("run", *options, *in_bucket(s3), "registry:2.7", "-c", run)
+    eventually(lambda: answers(5000))
+    pushed = stock(5000, tags=3)
+    failed = command("migrate-to-https", "--domain", domain, *acme, "--no-auth", "--yes", code=1)
+    assert "many: has no tag, and had 3; a/b/c/d/e:1: is not there, and was sha256:" in failed.err
+    assert "it serves again" in failed.err
+    assert names(rig.clients) == {"registry"}
+    eventually(lambda: answers(5000))
+    has_all(pushed, 5000, tls=False)
+    command("rollback", "--yes")
+    assert not (command.root / "secrets" / "listed.json").exists()
+    has_all(pushed, 5000, tls=False)
 
 
 @pytest.fixture
