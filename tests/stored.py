@@ -68,8 +68,11 @@ class Stored:
 
     def link(self, folder: str, digest: str, holds: str = "") -> Path:
         """Write a link file in ``REPOSITORY/...``; it ``holds`` its own digest where nothing else is said."""
-        path = self.repository(folder) / digest.replace(":", "/") / "link"
-        return self.write(path, (holds or digest).encode())
+        return self.write(self.link_path(folder, digest), (holds or digest).encode())
+
+    def link_path(self, folder: str, digest: str) -> Path:
+        """The link file of ``REPOSITORY/...`` for a blob."""
+        return self.repository(folder) / digest.replace(":", "/") / "link"
 
     def upload(self, repository: str, uuid: str, content: bytes) -> Path:
         """Leave a push half done."""
