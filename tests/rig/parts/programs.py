@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from tests.library import IMAGE_2, IMAGE_3
 from tests.rig.parts.images import Content, Image, layer
 from tests.rig.parts.processes import RigError, run
 
@@ -22,55 +23,9 @@ esac
 exec "$@"
 """
 
-_CONFIG_2 = b"""version: 0.1
-log:
-  fields:
-    service: registry
-storage:
-  cache:
-    blobdescriptor: inmemory
-  filesystem:
-    rootdirectory: /var/lib/registry
-http:
-  addr: :5000
-  headers:
-    X-Content-Type-Options: [nosniff]
-health:
-  storagedriver:
-    enabled: true
-    interval: 10s
-    threshold: 3
-"""
-
+_CONFIG_2 = IMAGE_2.encode()
 # Without the library image's storage.tag, which 2.8 would take for a second storage driver.
-_CONFIG_3 = b"""version: 0.1
-log:
-  level: debug
-  fields:
-    service: registry
-    environment: development
-storage:
-  delete:
-    enabled: true
-  cache:
-    blobdescriptor: inmemory
-  filesystem:
-    rootdirectory: /var/lib/registry
-http:
-  addr: :5000
-  debug:
-    addr: :5001
-    prometheus:
-      enabled: true
-      path: /metrics
-  headers:
-    X-Content-Type-Options: [nosniff]
-health:
-  storagedriver:
-    enabled: true
-    interval: 10s
-    threshold: 3
-"""
+_CONFIG_3 = IMAGE_3.replace("  tag:\n    concurrencylimit: 5\n", "").encode()
 
 
 def library() -> dict[str, Image]:

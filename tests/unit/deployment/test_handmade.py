@@ -15,33 +15,13 @@ from regdeploy.errors import RegdeployError
 from regdeploy.registry.images import Generation
 from regdeploy.secret import Secret
 from tests.fakes.engine import registry_image
+from tests.library import IMAGE_2
 
 NAMELESS = "0f" * 32
 V2 = registry_image("2.8.2", generation=2)
 V3 = registry_image("3.1.1")
 WEB = ImageFacts(id="sha256:7e", entrypoint=("/entrypoint.sh",), command=("nginx",))
 IMAGES = {image.id: image for image in (V2, V3, WEB)}
-
-#: What the library image of 2.8 brings.
-CONFIG = """version: 0.1
-log:
-  fields:
-    service: registry
-storage:
-  cache:
-    blobdescriptor: inmemory
-  filesystem:
-    rootdirectory: /var/lib/registry
-http:
-  addr: :5000
-  headers:
-    X-Content-Type-Options: [nosniff]
-health:
-  storagedriver:
-    enabled: true
-    interval: 10s
-    threshold: 3
-"""
 
 
 def container(name: str = "old", made_from: ImageFacts = V2, **changes: Any) -> ContainerFacts:
@@ -63,7 +43,7 @@ def container(name: str = "old", made_from: ImageFacts = V2, **changes: Any) -> 
     return replace(facts, **changes)
 
 
-def read(of: ContainerFacts, config: str = CONFIG, **environment: str) -> Handmade:
+def read(of: ContainerFacts, config: str = IMAGE_2, **environment: str) -> Handmade:
     """With the registry's variables as given after ``-e``."""
     return read_handmade(replace(of, environment={**of.environment, **environment}), V2, config)
 
@@ -252,8 +232,8 @@ def test_settings_are_carried_over_with_the_proxies_and_what_is_not_is_told_befo
 
 def test_what_goes_on_is_what_the_generation_that_is_to_run_knows() -> None:
     old = container(environment={"REGISTRY_REPORTING_NEWRELIC_NAME": "shop"})
-    assert [left.item for left in read_handmade(old, V2, CONFIG).left] == []
-    (left,) = read_handmade(old, V2, CONFIG, Generation.V3).left
+    assert [left.item for left in read_handmade(old, V2, IMAGE_2).left] == []
+    (left,) = read_handmade(old, V2, IMAGE_2, Generation.V3).left
     assert left.item.startswith("reporting")
 
 

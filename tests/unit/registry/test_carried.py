@@ -7,61 +7,9 @@ import pytest
 from regdeploy.registry.carried import Carried, Left, carried, merged
 from regdeploy.registry.images import Generation
 from regdeploy.secret import Secret
+from tests.library import IMAGE_2, IMAGE_3
 
 V2, V3 = Generation.V2, Generation.V3
-
-#: What the library images bring.
-IMAGE_2 = """\
-version: 0.1
-log:
-  fields:
-    service: registry
-storage:
-  cache:
-    blobdescriptor: inmemory
-  filesystem:
-    rootdirectory: /var/lib/registry
-http:
-  addr: :5000
-  headers:
-    X-Content-Type-Options: [nosniff]
-health:
-  storagedriver:
-    enabled: true
-    interval: 10s
-    threshold: 3
-"""
-IMAGE_3 = """\
-version: 0.1
-log:
-  level: debug
-  fields:
-    service: registry
-    environment: development
-storage:
-  delete:
-    enabled: true
-  cache:
-    blobdescriptor: inmemory
-  filesystem:
-    rootdirectory: /var/lib/registry
-  tag:
-    concurrencylimit: 5
-http:
-  addr: :5000
-  debug:
-    addr: :5001
-    prometheus:
-      enabled: true
-      path: /metrics
-  headers:
-    X-Content-Type-Options: [nosniff]
-health:
-  storagedriver:
-    enabled: true
-    interval: 10s
-    threshold: 3
-"""
 
 
 def of(text: str, generation: Generation = V3, **environment: str) -> Carried:
