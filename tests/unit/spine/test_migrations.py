@@ -16,12 +16,15 @@ from regdeploy.deployment.giving_back import GivingBack
 from regdeploy.deployment.migrating import Migrating, Wishes
 from regdeploy.deployment.steps import ListImages, Step, VerifyImages
 from regdeploy.engine.model import ContainerFacts, Mount, Publish
-from regdeploy.errors import CheckFailed, RegdeployError, UsageError, VerifyFailed
+from regdeploy.errors import CheckFailed, HostError, RegdeployError, UsageError, VerifyFailed
 from regdeploy.registry.contents import missing
 from regdeploy.registry.inventory import read_inventory
+from regdeploy.registry.listing import Listing
+from regdeploy.registry.progress import cancelled_error
 from tests.fakes.bucket import BUCKET
 from tests.fakes.death import dying_before, full_disk_at
 from tests.fakes.mortal import Killed
+from tests.fakes.world import FakeEndpoint
 from tests.rig.parts.tree import Tree
 from tests.unit.spine.host import CHALLENGE_PORT, DOMAIN, IMAGES, PORT, Host
 
@@ -164,11 +167,21 @@ def test_killed_before_any_write_each_way_on_leads_to_a_registry_with_everything
                 assert host.serves(GOAL), write
                 assert host.has_every_image(), write
                 assert host.plan({}).plan.text() == "", write
-                go_back(host)
-                assert host.old_one().state == "running", write
+                assert isinstance(rollback.plan_rollback(host.request({}), host.world()), GivingBack), write
             if over:
                 break
     assert write > 40, "the sweep saw hardly any write: it proves nothing"
+
+
+def test_killed_before_any_of_its_last_writes_it_can_be_gone_back_from() -> None:
+    with a_host("hub") as host, dying_before(0) as counter:
+        host.migrate()
+        last = counter.count
+    for write in range(last - 15, last + 1):
+        with a_host("hub") as host:
+            with dying_before(write), suppress(Killed):
+                host.migrate()
+            assert isinstance(rollback.plan_rollback(host.request({}), host.world()), GivingBack), write
 
 
 def finish(host: OldHost, end: str) -> None:
@@ -324,6 +337,34 @@ def test_an_old_one_that_does_not_say_what_it_holds_is_taken_over_and_that_is_sa
         assert host.said(ListImages) == [f"{words}: what it holds is not compared"]
         assert host.said(VerifyImages) == ["nothing: what the old one holds is not known"]
         assert host.serves(GOAL)
+
+
+def test_what_it_said_at_an_earlier_try_does_not_count_when_it_says_nothing_any_more() -> None:
+    with a_host("hub", BucketHost) as host:
+        host.endpoint.blind = True
+        with pytest.raises(VerifyFailed):
+            host.migrate()
+        old = host.old_one()
+        host.engine.add(replace(old, environment={**old.environment, "REGISTRY_AUTH": "htpasswd"}))
+        host.migrate()
+        assert host.said(VerifyImages) == ["nothing: what the old one holds is not known"]
+
+
+class Cancelled(FakeEndpoint):
+    """The other lane has failed while the old one is asked."""
+
+    def listing(self, address: str, **how: object) -> Listing:
+        raise cancelled_error("images")
+
+
+def test_a_question_that_is_called_off_is_not_one_without_an_answer() -> None:
+    with a_host("hub", BucketHost) as host:
+        buckets, host.endpoint = host.endpoint.buckets, Cancelled(host.engine)
+        host.endpoint.buckets = buckets
+        with pytest.raises(HostError, match="cancelled"):
+            host.migrate()
+        assert host.said(ListImages) == []
+        assert host.old_one().state == "running"
 
 
 def test_one_that_nobody_can_ask_is_taken_over_and_that_is_said_before() -> None:
