@@ -12,7 +12,7 @@ from regdeploy.deployment.certificates import why_unusable
 from regdeploy.deployment.checks import checks
 from regdeploy.deployment.hooks import Hook
 from regdeploy.deployment.layout import Layout
-from regdeploy.deployment.observe import host_facts, observe
+from regdeploy.deployment.observe import observe
 from regdeploy.deployment.observed import Observed
 from regdeploy.deployment.operations import Planned, carry_out, plan_up, refuse, up
 from regdeploy.deployment.plan import plan_version
@@ -21,6 +21,7 @@ from regdeploy.deployment.request import Request, deployed_spec, resolve_request
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.standing import rfc3339, wants_renewal
+from regdeploy.deployment.surroundings import host_facts
 from regdeploy.deployment.world import World
 from regdeploy.errors import CertificateError, UsageError
 from regdeploy.frozen import frozen

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from regdeploy.deployment.checks import Check, Verdict, checks
-from regdeploy.deployment.observe import NO_ENGINE, EngineView, host_facts, look_at_engine, observe, read_pair
+from regdeploy.deployment.observe import NO_ENGINE, EngineView, look_at_engine, observe, read_pair
 from regdeploy.deployment.request import Request, resolve_request
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
+from regdeploy.deployment.surroundings import host_facts
 from regdeploy.deployment.world import World
 from regdeploy.errors import EngineError, UsageError
 

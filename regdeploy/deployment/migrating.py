@@ -17,7 +17,7 @@ from regdeploy.deployment.generations import lost_between
 from regdeploy.deployment.handmade import Handmade, candidates
 from regdeploy.deployment.history import read as read_history
 from regdeploy.deployment.layout import Layout
-from regdeploy.deployment.observe import host_facts, read_migration
+from regdeploy.deployment.observe import read_migration
 from regdeploy.deployment.operations import Planned
 from regdeploy.deployment.reporting import Reporter
 from regdeploy.deployment.request import Request, is_saved, resolve_request
@@ -25,6 +25,7 @@ from regdeploy.deployment.rollback import refuse_migrating
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Spec
 from regdeploy.deployment.steps import CopyData, CopyRest, ListImages, SettleWorkload
+from regdeploy.deployment.surroundings import host_facts
 from regdeploy.deployment.workload import is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts

@@ -17,7 +17,7 @@ from regdeploy.deployment.generations import unsupported
 from regdeploy.deployment.history import Entry, kept_container, record, state_after
 from regdeploy.deployment.layout import Layout
 from regdeploy.deployment.migration import Migration
-from regdeploy.deployment.observe import EngineView, host_facts, look_at_engine, observe
+from regdeploy.deployment.observe import EngineView, look_at_engine, observe
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.obtain import acme_settings
 from regdeploy.deployment.plan import Plan, plan
@@ -27,6 +27,7 @@ from regdeploy.deployment.saved import fresh_text
 from regdeploy.deployment.settings import BY_NAME, Tls
 from regdeploy.deployment.spec import Resolved, Spec, flag_layer, plain
 from regdeploy.deployment.steps import WORDS, IssueCertificate
+from regdeploy.deployment.surroundings import host_facts
 from regdeploy.deployment.workload import is_ours
 from regdeploy.deployment.world import World
 from regdeploy.engine.model import ContainerFacts

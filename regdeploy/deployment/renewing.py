@@ -20,7 +20,7 @@ from regdeploy.deployment.certificates import Renewal, newest_fitting, waiting
 from regdeploy.deployment.checks import checks
 from regdeploy.deployment.hooks import Hook
 from regdeploy.deployment.layout import Layout
-from regdeploy.deployment.observe import host_facts, observe
+from regdeploy.deployment.observe import observe
 from regdeploy.deployment.observed import HostFacts, Observed
 from regdeploy.deployment.obtain import acme_settings, order
 from regdeploy.deployment.operations import Planned, carry_out, refuse
@@ -30,6 +30,7 @@ from regdeploy.deployment.request import Request, deployed_spec, resolve_request
 from regdeploy.deployment.settings import Tls
 from regdeploy.deployment.spec import Resolved, Spec
 from regdeploy.deployment.steps import IssueCertificate, RestartWorkload, VerifyServing
+from regdeploy.deployment.surroundings import host_facts
 from regdeploy.deployment.undeployed import DEPLOYMENT, forget_undeployed, note_undeployed, waiting_to_deploy
 from regdeploy.deployment.world import World
 from regdeploy.errors import AcmeError, EngineError, RegdeployError, UsageError, VerifyFailed

@@ -235,11 +235,8 @@ class Takeover:
         """
         if not self._over:
             return
-        for path in (
-            self._layout.listed,
-            self._layout.migration,
-        ):  # in this order: the second is how the first is found
-            _remove(path)
+        _remove(self._layout.listed)
+        _remove(self._layout.migration)  # last: by it the other one is found
 
 
 def _remove(path: Path) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from regdeploy.deployment.challenge import Challenge
-from regdeploy.deployment.observe import host_facts
 from regdeploy.deployment.observed import HostFacts
 from regdeploy.deployment.plan import Plan
 from regdeploy.deployment.spec import Resolved
+from regdeploy.deployment.surroundings import host_facts
 from regdeploy.engine.model import ContainerFacts, Publish
 from regdeploy.host.names import Resolution
 from regdeploy.host.reach import Outcome, Reached
