@@ -251,7 +251,7 @@ class Application:
         engine, name = self._engine, self._spec.name
         match step:
             case StopWorkload():
-                self._stop()
+                self._stop(step)
             case PrepareWorkload():
                 self._prepare()
             case ActivateWorkload():
@@ -274,7 +274,7 @@ class Application:
                 raise AssertionError(step)
         return ""
 
-    def _stop(self) -> None:
+    def _stop(self, step: StopWorkload) -> None:
         """Stop it for a moment. Noted before, so that a renewal that is killed meanwhile leaves nobody without it."""
         there = self._observed.workload
         name, stopping = self._spec.name, there.current
@@ -284,7 +284,7 @@ class Application:
             write_whole(self._layout.stopped, stopping.id.encode(), 0o600)
         self._undo_containers.append(self._forget_stop)
         self._undo_containers.append(lambda: self._engine.start(name))
-        self._engine.stop(name, STOP_TIMEOUT)
+        self._engine.stop(name, STOP_TIMEOUT, cleared=step.cleared)
 
     def _forget_stop(self) -> None:
         """It runs again. A note that cannot be taken away does no harm: who finds it looks whether that one runs."""

@@ -64,7 +64,8 @@ def plan_move(spec: Spec, observed: Observed, *, stopped: bool) -> MovePlan:
         why = f"{old.name} at {migration.address}: the new one must hold it too"
         copy = (ListImages(address=migration.address, full=migration.full, why=why),)
     if source is not None and old is not None and old.running and not stopped:
-        switch.append(StopWorkload(why=f"nothing may be pushed to {old.name} from here on", interrupts=True))
+        why = f"nothing may be pushed to {old.name} from here on"
+        switch.append(StopWorkload(why=why, interrupts=True, cleared=False))
     if source is not None and migration.move and not replaced:
         why = f"{source} has them no more then: there is no room for two copies"
         switch.append(CopyRest(source=source, move=True, why=why, interrupts=True, destroys=True))

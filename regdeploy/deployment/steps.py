@@ -175,8 +175,14 @@ class EndMigration(Step):
     """The migration is over: what was written down of it is forgotten as soon as history has it."""
 
 
+@frozen
 class StopWorkload(Step):
-    """Stop the running container because it holds a port that a step needs, or so that nothing changes any more."""
+    """Stop the running container because it holds a port that a step needs, or so that nothing changes any more.
+
+    For the latter it need not be ``cleared``: the engine may hold its ports for a moment more.
+    """
+
+    cleared: bool = True
 
 
 class PrepareWorkload(Step):

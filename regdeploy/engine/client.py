@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,9 +32,19 @@ class Client:
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         self.endpoint = endpoint
         self._timeout = timeout
+        #: Something that the engine was asked for and need not be waited for until it is asked for the next thing.
+        self.unfinished: Future[None] | None = None
 
     def speaking(self, where: str = "") -> AbstractContextManager[None]:
-        """Everything said to the engine is said inside this: what fails is EngineError about ``where``."""
+        """Everything said to the engine is said inside this: what fails is EngineError about ``where``.
+
+        What is unfinished is waited for first, and its error raised.
+        """
+        if self.unfinished is not None:
+            try:
+                self.unfinished.result()
+            finally:
+                self.unfinished = None
         return translated(where or self.endpoint.url, self.endpoint.url)
 
     @contextmanager

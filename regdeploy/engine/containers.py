@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regdeploy.engine.client import Client
+from regdeploy.engine.ending import open_process, wait_for_end
 from regdeploy.engine.facts import container_facts, names_of
 from regdeploy.engine.file_reading import only_file
 from regdeploy.engine.images import Images
@@ -23,6 +26,7 @@ from regdeploy.engine.model import (
     previous_name,
 )
 from regdeploy.errors import EngineError
+from regdeploy.threads import in_thread
 
 if TYPE_CHECKING:
     from docker.errors import APIError
@@ -102,8 +106,36 @@ class DockerContainers:
         with self._client.speaking(f"container {name}"):
             self._client.api.start(name)
 
-    def stop(self, name: str, timeout: int) -> None:
-        """Stop it; absent or stopped is fine."""
+    def stop(self, name: str, timeout: int, *, cleared: bool = True) -> None:
+        """Stop it; absent or stopped is fine.
+
+        The engine needs some 80 ms to clear up after its end, which is not waited for unless it is to be ``cleared``.
+        One that ends by itself at this moment is not running again behind our back: the engine waits for 100 ms or
+        more before it restarts it, and a stop ends that.
+        """
+        process = None if cleared else self._process(name)
+        if process is None:
+            self._stop(name, timeout)
+            return
+        stopping = in_thread(partial(self._stop, name, timeout), "stop")
+        try:
+            wait_for_end(process, stopping.done)
+        finally:
+            os.close(process)
+        self._client.unfinished = stopping
+
+    def _process(self, name: str) -> int | None:
+        """A descriptor of its process, where that can be watched and ends with all others of the container."""
+        from docker.errors import NotFound  # noqa: PLC0415 - heavy
+
+        with self._client.speaking(f"container {name}"), suppress(NotFound):
+            answer = self._client.api.inspect_container(name)
+            pid = answer["State"].get("Pid")
+            if pid and not answer["HostConfig"].get("PidMode"):
+                return open_process(answer["Id"], pid)
+        return None
+
+    def _stop(self, name: str, timeout: int) -> None:
         from docker.errors import NotFound  # noqa: PLC0415 - heavy
 
         with self._client.speaking(f"container {name}"), suppress(NotFound):

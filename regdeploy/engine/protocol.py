@@ -113,8 +113,12 @@ class Engine(Protocol):
         """Stop (``stop_timeout`` seconds to drain) and start the container NAME; the engine does both by itself."""
         ...
 
-    def stop(self, name: str, stop_timeout: int) -> None:
-        """Stop the container NAME; absent or stopped is fine."""
+    def stop(self, name: str, stop_timeout: int, *, cleared: bool = True) -> None:
+        """Stop the container NAME; absent or stopped is fine.
+
+        It runs no more then, and writes nothing. Its ports may be held for a moment where it need not be ``cleared``:
+        whatever the engine is asked for next waits for that, and may raise what came of it.
+        """
         ...
 
     def remove(self, name: str) -> None:

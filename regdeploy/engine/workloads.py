@@ -53,8 +53,8 @@ class Containers(Protocol):
         """Start it; one that runs is fine. Raises EngineError ``engine.port`` where its port is taken."""
         ...
 
-    def stop(self, name: str, timeout: int) -> None:
-        """Send SIGTERM, and after ``timeout`` seconds SIGKILL; absent or stopped is fine."""
+    def stop(self, name: str, timeout: int, *, cleared: bool = True) -> None:
+        """Send SIGTERM, after ``timeout`` seconds SIGKILL; absent or stopped is fine. For ``cleared`` see Engine."""
         ...
 
     def restart(self, name: str, timeout: int) -> None:
@@ -206,9 +206,9 @@ class Workloads:
         """Stop it, drained, and start it."""
         self._containers.restart(name, stop_timeout)
 
-    def stop(self, name: str, stop_timeout: int) -> None:
-        """Stop it, drained; absent or stopped is fine."""
-        self._containers.stop(name, stop_timeout)
+    def stop(self, name: str, stop_timeout: int, *, cleared: bool = True) -> None:
+        """Stop it, drained; absent or stopped is fine. For ``cleared`` see Engine."""
+        self._containers.stop(name, stop_timeout, cleared=cleared)
 
     def remove(self, name: str) -> None:
         """Remove it, running or not; absent is fine."""

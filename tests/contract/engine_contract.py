@@ -544,6 +544,19 @@ class EngineContract:
         assert not stopped.running
         assert str(port) in stopped.error
 
+    def test_what_need_not_be_cleared_has_ended_all_the_same_and_is_waited_for_by_what_follows(
+        self, subject: Subject, engine: Engine
+    ) -> None:
+        self.deploy(engine, subject.workload())
+        engine.stop(NAME, PATIENCE, cleared=False)
+        stopped = engine.observe(NAME).current
+        assert stopped is not None
+        assert (stopped.running, stopped.exit_code is not None) == (False, True)
+        engine.start(NAME)
+        engine.stop(NAME, PATIENCE, cleared=False)
+        engine.remove(NAME)
+        engine.stop(NAME, PATIENCE, cleared=False)
+
     def test_what_is_absent_cannot_be_started_but_stopped_and_removed(self, engine: Engine) -> None:
         with pytest.raises(EngineError) as raised:
             engine.start(NAME)

@@ -101,7 +101,7 @@ class FakeContainers:
                 container, state="restarting", started_at=now, finished_at=now, exit_code=1, error=""
             )
 
-    def stop(self, name: str, timeout: int) -> None:
+    def stop(self, name: str, timeout: int, *, cleared: bool = True) -> None:
         container = self._host.containers.get(name)
         if container is not None and container.running and container.auto_remove:
             self.remove(name)

@@ -64,8 +64,8 @@ class Mortal:
     def start(self, name: str) -> None:
         self.write(f"start {name}", lambda: self._inner.start(name))
 
-    def stop(self, name: str, timeout: int) -> None:
-        self.write(f"stop {name}", lambda: self._inner.stop(name, timeout))
+    def stop(self, name: str, timeout: int, *, cleared: bool = True) -> None:
+        self.write(f"stop {name}", lambda: self._inner.stop(name, timeout, cleared=cleared))
 
     def restart(self, name: str, timeout: int) -> None:
         self.write(f"restart {name}", lambda: self._inner.restart(name, timeout))
